@@ -1,0 +1,1 @@
+"""sqslite: a message queue with the semantics of AWS SQS on storage you already own."""

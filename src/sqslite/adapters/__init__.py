@@ -1,0 +1,1 @@
+"""The technologies behind the domain's ports, each named `<Technology><Port>`."""

@@ -1,0 +1,64 @@
+"""Clocks: the system's, and one that a test moves."""
+
+import asyncio
+import heapq
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+# How often a virtual clock lets the event loop run so that whoever it woke comes to rest again.
+SETTLING_TURNS = 50
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def now(self) -> datetime:
+        """The present instant, UTC."""
+        return datetime.now(UTC)
+
+    async def sleep_until(self, instant: datetime) -> None:
+        """Return once the instant has come."""
+        # A loop, because the machine's clock may be set back while this sleeps.
+        while (to_go := instant - self.now()) > timedelta(0):  # noqa: ASYNC110
+            await asyncio.sleep(to_go.total_seconds())
+
+
+class VirtualClock:
+    """A clock that stands still until it is told to advance, and then wakes its sleepers in order."""
+
+    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        self._now = start
+        self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        self._order = count()
+
+    def now(self) -> datetime:
+        """The instant the clock was last moved to."""
+        return self._now
+
+    async def sleep_until(self, instant: datetime) -> None:
+        """Return once the clock was moved to the instant or beyond."""
+        if instant <= self._now:
+            await asyncio.sleep(0)
+            return
+        woken = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (instant, next(self._order), woken))
+        await woken
+
+    def shift(self, duration: timedelta) -> None:
+        """Move the time and wake nobody: for code that looks at the clock and does not sleep on it."""
+        self._now += duration
+
+    async def advance(self, duration: timedelta) -> None:
+        """Move the time, stopping at every sleeper's instant so that each runs when its time has come."""
+        end = self._now + duration
+        while self._sleepers and self._sleepers[0][0] <= end:
+            self._now, _, woken = heapq.heappop(self._sleepers)
+            if not woken.done():
+                woken.set_result(None)
+            await self._settle()
+        self._now = end
+        await self._settle()
+
+    async def _settle(self) -> None:
+        for _ in range(SETTLING_TURNS):
+            await asyncio.sleep(0)

@@ -1,0 +1,1 @@
+"""Stores: memory, SQLite, PostgreSQL, and decorators that wrap any of them."""

@@ -1,0 +1,51 @@
+"""What one node remembers of the catalog."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqslite.domain.limits import ms
+from sqslite.domain.ports import Clock, QueueCatalog
+from sqslite.domain.queues import Queue, QueueSettings
+
+REMEMBERED_QUEUES_MAX = 10_000
+REMEMBERED_MS = 1_000
+
+
+class QueueDirectory:
+    """The queues this node has met lately, so that the hot path asks the catalog about once a second per queue."""
+
+    def __init__(self, catalog: QueueCatalog, clock: Clock) -> None:
+        self._catalog = catalog
+        self._clock = clock
+        self._met: OrderedDict[str, tuple[Queue, datetime]] = OrderedDict()
+
+    async def find(self, name: str) -> Queue | None:
+        """The queue of that name, None where there is none."""
+        return self._remembered(name) or self._remember(await self._catalog.find(name))
+
+    async def ensure(self, name: str) -> Queue:
+        """The queue of that name, created with default settings where there is none."""
+        queue = await self.find(name)
+        if queue is None:
+            queue = await self._catalog.ensure(name, QueueSettings())
+            self._remember(queue)
+        return queue
+
+    async def ensure_all(self, names: Iterable[str]) -> dict[str, Queue]:
+        """The queues of those names, created where they are not there yet."""
+        return {name: await self.ensure(name) for name in set(names)}
+
+    def _remembered(self, name: str) -> Queue | None:
+        entry = self._met.get(name)
+        if entry is None or entry[1] <= self._clock.now():
+            return None
+        return entry[0]
+
+    def _remember(self, queue: Queue | None) -> Queue | None:
+        if queue is not None:
+            self._met[queue.name] = (queue, self._clock.now() + ms(REMEMBERED_MS))
+            self._met.move_to_end(queue.name)
+            if len(self._met) > REMEMBERED_QUEUES_MAX:
+                self._met.popitem(last=False)
+        return queue

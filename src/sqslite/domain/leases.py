@@ -1,0 +1,80 @@
+"""Leases and the receipts that prove them."""
+
+import base64
+import binascii
+import enum
+import struct
+from datetime import datetime
+
+from msgspec import Struct
+
+from sqslite.domain.errors import InvalidReceipt
+
+SECRET_BYTES = 16
+_FORMAT_VERSION = 1
+_LAYOUT = struct.Struct(f">BQQI{SECRET_BYTES}s")
+
+
+class Receipt(Struct, frozen=True):
+    """The proof of one delivery: it names partition, message and attempt, and carries the delivery's secret.
+
+    It stays good until a later delivery of the same message supersedes it, even after the lease ran out:
+    the work may have been done all the same.
+    """
+
+    partition_id: int
+    message_id: int
+    delivery_count: int
+    secret: bytes
+
+    def token(self) -> str:
+        """The receipt as clients carry it: opaque, URL-safe text."""
+        packed = _LAYOUT.pack(_FORMAT_VERSION, self.partition_id, self.message_id, self.delivery_count, self.secret)
+        return base64.urlsafe_b64encode(packed).rstrip(b"=").decode("ascii")
+
+    @classmethod
+    def parse(cls, token: str) -> "Receipt":
+        """The receipt behind a token. Raises InvalidReceipt where the text was never one of ours."""
+        try:
+            packed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+            version, partition_id, message_id, delivery_count, secret = _LAYOUT.unpack(packed)
+        except (binascii.Error, struct.error, ValueError):
+            raise InvalidReceipt("receipt", token, "a receipt as handed out by a receive") from None
+        receipt = cls(partition_id, message_id, delivery_count, secret)
+        # A token has one spelling: spare bits in the last character would give it several.
+        if version != _FORMAT_VERSION or max(partition_id, message_id) >= 2**63 or receipt.token() != token:
+            raise InvalidReceipt("receipt", token, "a receipt as handed out by a receive")
+        return receipt
+
+
+def secret_of(secrets: bytes, index: int) -> bytes:
+    """The secret of the index-th message of a claim, whose secrets lie one behind another."""
+    return secrets[index * SECRET_BYTES : (index + 1) * SECRET_BYTES]
+
+
+class Refusal(enum.Enum):
+    """Why a guarded write changed nothing."""
+
+    STALE = "stale"
+    """The message is there, but the receipt is not its current one."""
+    MISSING = "missing"
+    """The message is not there: acked, expired, or never enqueued."""
+    TOO_LONG = "too_long"
+    """The lease would end more than 12 hours after its claim."""
+
+
+class Acked(Struct, frozen=True):
+    """The message is gone for good. `claimed_at` None: it was never claimed (an ack by bare id)."""
+
+    claimed_at: datetime | None
+
+
+class Lease(Struct, frozen=True, kw_only=True):
+    """A lease to be settled; receipt and `lease_until` together are the guard of the write that settles it."""
+
+    queue: str
+    receipt: Receipt
+    lease_until: datetime
+    delivery_count: int
+    max_retries: int
+    dlq: str | None

@@ -1,0 +1,59 @@
+"""The limits of everything a client may send, and the checks that name field, value and limit."""
+
+import re
+import unicodedata
+from datetime import timedelta
+
+from sqslite.domain.errors import InvalidValue
+
+SECOND_MS = 1_000
+DAY_MS = 24 * 60 * 60 * SECOND_MS
+
+QUEUE_NAME_CHARS_MAX = 80
+QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}", re.ASCII)
+QUEUE_NAME_ALLOWED = "1 to 80 of the characters A-Z a-z 0-9 _ - ."
+
+BODY_BYTES_MAX_DEFAULT = 1024 * 1024
+BODY_BYTES_MAX_CEILING = 64 * 1024 * 1024
+DELAY_MS_MAX = 14 * DAY_MS
+VISIBILITY_MS_DEFAULT = 30 * SECOND_MS
+# SQS API reference, ChangeMessageVisibility: 12 hours in all from the receive.
+VISIBILITY_MS_MAX = 12 * 60 * 60 * SECOND_MS
+MAX_RETRIES_DEFAULT = 5
+# SQS developer guide, dead-letter queues: maxReceiveCount is 1 to 1,000.
+MAX_RETRIES_MAX = 1_000
+CLAIM_DEFAULT = 10
+CLAIM_MAX = 1_000
+BATCH_MAX = 1_000
+TRACE_ID_CHARS_MAX = 256
+ERROR_BYTES_MAX = 4 * 1024
+# JavaScript reads integers exactly up to here, so ids stay below.
+MESSAGE_ID_MAX = 2**53 - 1
+
+
+def ms(count: int) -> timedelta:
+    """A duration of `count` milliseconds."""
+    return timedelta(milliseconds=count)
+
+
+def check_range(field: str, value: int, low: int, high: int) -> int:
+    """The value, or InvalidValue where it is not in `low..high`."""
+    if not low <= value <= high:
+        raise InvalidValue(field, value, f"{low} to {high}")
+    return value
+
+
+def check_queue_name(field: str, name: str) -> str:
+    """The name, or InvalidValue where it is no queue name (SQS: 1–80 characters; sqslite adds the dot)."""
+    if not QUEUE_NAME.fullmatch(name):
+        raise InvalidValue(field, name, QUEUE_NAME_ALLOWED)
+    return name
+
+
+def check_text(field: str, text: str, chars_max: int) -> str:
+    """The text, or InvalidValue where it is too long or has control characters (no storage keeps NUL as text)."""
+    if len(text) > chars_max:
+        raise InvalidValue(field, text, f"at most {chars_max} characters")
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
+        raise InvalidValue(field, text, "free of control characters")
+    return text

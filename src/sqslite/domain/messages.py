@@ -1,0 +1,60 @@
+"""Messages: what is enqueued, what a receiver is handed, what a peek shows."""
+
+import enum
+from datetime import datetime
+
+from msgspec import Struct
+
+from sqslite.domain.leases import Receipt
+
+
+class BodyKind(enum.StrEnum):
+    """How a wire shows the body's bytes: JSON text as it is, a text string, or binary."""
+
+    JSON = "json"
+    TEXT = "text"
+    BINARY = "binary"
+
+
+class NewMessage(Struct, frozen=True, kw_only=True):
+    """A message as its sender gave it, before a store has accepted it.
+
+    `max_retries` is the number of deliveries before dead-lettering; 0 means the queue's own setting.
+    `dlq` None means the queue's own setting; without one the message is redelivered for ever.
+    """
+
+    body: bytes
+    body_kind: BodyKind = BodyKind.JSON
+    delay_ms: int = 0
+    max_retries: int = 0
+    dlq: str | None = None
+    trace_id: str | None = None
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """A message as a store keeps it; it does not show its receipt.
+
+    `lease_until` None means it is not leased. `delivery_count` counts this queue's deliveries only.
+    The `origin_` fields are set on dead letters: the queue they came from and their deliveries there.
+    """
+
+    id: int
+    body: bytes
+    body_kind: BodyKind
+    enqueued_at: datetime
+    not_before: datetime
+    lease_until: datetime | None
+    delivery_count: int
+    max_retries: int
+    dlq: str | None
+    trace_id: str | None
+    last_error: str | None
+    origin_queue: str | None
+    origin_delivery_count: int | None
+
+
+class Delivery(Struct, frozen=True):
+    """One leased message in the hands of one receiver, until the lease ends or the ack."""
+
+    message: Message
+    receipt: Receipt

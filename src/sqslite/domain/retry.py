@@ -1,0 +1,75 @@
+"""What becomes of a lease that ended without an ack: the one retry policy."""
+
+import enum
+
+from msgspec import Struct
+
+from sqslite.domain.leases import Lease
+from sqslite.domain.limits import DAY_MS
+
+
+class BackoffKind(enum.StrEnum):
+    """How the pause before a redelivery grows with the number of deliveries so far."""
+
+    NONE = "none"
+    FIXED = "fixed"
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
+
+
+class Backoff(Struct, frozen=True, kw_only=True):
+    """How long a message waits before its next delivery.
+
+    `jitter` is the share of the pause that is random, 0 (none of it) to 1 (all of it).
+    The default is the reference's: back at once.
+    """
+
+    kind: BackoffKind = BackoffKind.NONE
+    base_ms: int = 1_000
+    factor: float = 2.0
+    max_ms: int = DAY_MS
+    jitter: float = 0.0
+
+
+class Requeue(Struct, frozen=True):
+    """Deliver again, `after_ms` milliseconds from now."""
+
+    after_ms: int
+
+
+class DeadLetter(Struct, frozen=True):
+    """Move to the named dead-letter queue."""
+
+    queue: str
+
+
+def decide(lease: Lease, backoff: Backoff, jitter: float) -> Requeue | DeadLetter:
+    """Requeue or dead-letter a lease that ended unacked; `jitter` is a random number in 0..1.
+
+    A message is dead-lettered when its deliveries are used up and it names a DLQ; without a DLQ it is
+    redelivered for ever.
+    """
+    if lease.dlq is not None and lease.delivery_count >= lease.max_retries:
+        return DeadLetter(lease.dlq)
+    return Requeue(pause_ms(backoff, lease.delivery_count, jitter))
+
+
+def pause_ms(backoff: Backoff, delivery_count: int, jitter: float) -> int:
+    """The pause after the delivery_count-th delivery, 0..max_ms milliseconds; `jitter` is in 0..1."""
+    full_ms = min(float(backoff.max_ms), _grown_ms(backoff, max(1, delivery_count)))
+    return int(full_ms * (1.0 - backoff.jitter * jitter))
+
+
+def _grown_ms(backoff: Backoff, delivery_count: int) -> float:
+    match backoff.kind:
+        case BackoffKind.NONE:
+            return 0.0
+        case BackoffKind.FIXED:
+            return float(backoff.base_ms)
+        case BackoffKind.LINEAR:
+            return float(backoff.base_ms) * delivery_count
+        case BackoffKind.EXPONENTIAL:
+            try:
+                return backoff.base_ms * backoff.factor ** (delivery_count - 1)
+            except OverflowError:
+                return float(backoff.max_ms)

@@ -1,0 +1,213 @@
+"""The use cases of the queue, the same for every transport."""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sqslite.domain import limits
+from sqslite.domain.directory import QueueDirectory
+from sqslite.domain.errors import BodyTooLarge, InvalidValue, MessageNotFound, SqsliteError, StaleReceipt
+from sqslite.domain.leases import Acked, Receipt, Refusal
+from sqslite.domain.messages import BodyKind, Delivery, NewMessage
+from sqslite.domain.ports import Clock, Entropy, Expired, Extension, Observer, Store
+from sqslite.domain.queues import Defaults, Queue
+from sqslite.domain.sweep import Sweep, Wish
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+class Nack(Struct, frozen=True):
+    """A holder gives its lease up, with what it wishes to become of the message."""
+
+    receipt: Receipt
+    wish: Wish = Wish()
+
+
+class QueueService:
+    """What a queue does for its users: it holds every rule that no single store call can know."""
+
+    def __init__(
+        self,
+        store: Store,
+        directory: QueueDirectory,
+        sweep: Sweep,
+        clock: Clock,
+        entropy: Entropy,
+        observer: Observer,
+        defaults: Defaults,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._sweep = sweep
+        self._clock = clock
+        self._entropy = entropy
+        self._observer = observer
+        self._defaults = defaults
+
+    async def enqueue(self, queue: str, messages: Sequence[NewMessage]) -> list[int | SqsliteError]:
+        """Enqueue messages; each gets its id or the reason why it was refused, in order.
+
+        A queue comes into being with its first message. Raises InvalidValue for a bad queue name.
+        """
+        limits.check_queue_name("queue", queue)
+        results: list[int | SqsliteError] = []
+        accepted: list[NewMessage] = []
+        for message in messages:
+            try:
+                accepted.append(self._checked(queue, message))
+                results.append(0)
+            except SqsliteError as refusal:
+                results.append(refusal)
+        if accepted:
+            target = await self._directory.ensure(queue)
+            resolved = [self._resolved(target, message) for message in accepted]
+            ids = iter(await self._store.enqueue(target.partition_id, resolved))
+            self._observer.enqueued(queue, len(accepted))
+            results = [result if isinstance(result, SqsliteError) else next(ids) for result in results]
+        return results
+
+    async def claim(self, queue: str, limit: int | None = None, visibility_ms: int | None = None) -> list[Delivery]:
+        """Lease up to `limit` messages, oldest available first; an unknown queue has none.
+
+        `limit` None means the service's default, `visibility_ms` None or 0 the queue's. A claim that comes
+        back short settles what has ended in its own queue and looks again, so that nobody waits for a sweep.
+        """
+        limits.check_queue_name("queue", queue)
+        limit = limits.check_range("max", self._defaults.claim_max if limit is None else limit, 1, limits.CLAIM_MAX)
+        limits.check_range("visibility_ms", visibility_ms or 0, 0, limits.VISIBILITY_MS_MAX)
+        source = await self._directory.find(queue)
+        if source is None:
+            return []
+        visibility_ms = visibility_ms or source.settings.visibility_ms or self._defaults.visibility_ms
+        deliveries = await self._claim_from(source, limit, visibility_ms)
+        if len(deliveries) < limit and await self._sweep.settle_due(source.partition_id):
+            deliveries += await self._claim_from(source, limit - len(deliveries), visibility_ms)
+        return deliveries
+
+    async def ack(self, receipts: Sequence[Receipt]) -> list[SqsliteError | None]:
+        """Delete messages whose work is done; None, or why that one was not, in order."""
+        outcomes = await self._per_partition(receipts, lambda receipt: receipt.partition_id, self._store.ack)
+        return self._acked([receipt.message_id for receipt in receipts], outcomes)
+
+    async def ack_unproven(self, message_ids: Sequence[int]) -> list[SqsliteError | None]:
+        """Delete messages by bare id, whoever holds them, as the reference does; None, or why not, in order."""
+        return self._acked(message_ids, await self._store.ack_unproven(message_ids))
+
+    async def extend(self, extensions: Sequence[Extension]) -> list[datetime | SqsliteError]:
+        """Hold messages for `visibility_ms` from now; the new end of each lease, or why not, in order.
+
+        A visibility of 0 releases the message. A lease lasts 12 hours from its claim at most.
+        """
+        for extension in extensions:
+            limits.check_range("visibility_ms", extension.visibility_ms, 0, limits.VISIBILITY_MS_MAX)
+        longer = [extension for extension in extensions if extension.visibility_ms]
+        extended = iter(await self._per_partition(longer, lambda e: e.receipt.partition_id, self._store.extend))
+        releases = [Nack(e.receipt, Wish(delay_ms=0)) for e in extensions if not e.visibility_ms]
+        released = iter(await self.nack(releases))
+        now = self._clock.now()
+        return [
+            _extended(extension, next(extended)) if extension.visibility_ms else next(released) or now
+            for extension in extensions
+        ]
+
+    async def nack(self, nacks: Sequence[Nack]) -> list[SqsliteError | None]:
+        """Give leases up: retry policy and wish decide what becomes of each message; None, or why not, in order."""
+        for nack in nacks:
+            _check_wish(nack.wish)
+        wishes = {nack.receipt.message_id: nack.wish for nack in nacks}
+
+        async def settle(partition_id: int, part: Sequence[Nack]) -> list[SqsliteError | None]:
+            held = await self._store.held(partition_id, [nack.receipt for nack in part])
+            leases = [lease for lease in held.leases if not isinstance(lease, Refusal)]
+            settled = await self._sweep.settle(Expired(held.now, leases), wishes)
+            return [
+                _refused(nack.receipt.message_id, lease)
+                if isinstance(lease, Refusal)
+                else None
+                if nack.receipt.message_id in settled
+                else StaleReceipt(nack.receipt.message_id)
+                for nack, lease in zip(part, held.leases, strict=True)
+            ]
+
+        return await self._per_partition(nacks, lambda nack: nack.receipt.partition_id, settle)
+
+    async def _claim_from(self, queue: Queue, limit: int, visibility_ms: int) -> list[Delivery]:
+        secrets = self._entropy.secrets(limit)
+        deliveries = await self._store.claim(queue.partition_id, limit, visibility_ms, secrets)
+        if deliveries:
+            self._observer.claimed(queue.name, len(deliveries))
+        return deliveries
+
+    def _checked(self, queue: str, message: NewMessage) -> NewMessage:
+        if not message.body or (message.body_kind is BodyKind.JSON and message.body == b"null"):
+            raise InvalidValue("body", message.body.decode(), "present, and neither null nor empty")
+        if len(message.body) > self._defaults.body_bytes_max:
+            raise BodyTooLarge(len(message.body), self._defaults.body_bytes_max)
+        limits.check_range("delay", message.delay_ms, 0, limits.DELAY_MS_MAX)
+        limits.check_range("max_retries", message.max_retries, 0, limits.MAX_RETRIES_MAX)
+        if message.dlq is not None:
+            limits.check_queue_name("dlq", message.dlq)
+            if message.dlq == queue:
+                raise InvalidValue("dlq", message.dlq, "another queue than the message's own")
+        if message.trace_id is not None:
+            limits.check_text("trace_id", message.trace_id, limits.TRACE_ID_CHARS_MAX)
+        return message
+
+    def _resolved(self, queue: Queue, message: NewMessage) -> NewMessage:
+        max_retries = message.max_retries or queue.settings.max_retries or self._defaults.max_retries
+        dlq = message.dlq or queue.settings.dlq
+        if max_retries == message.max_retries and dlq == message.dlq:
+            return message
+        return replace(message, max_retries=max_retries, dlq=dlq)
+
+    async def _per_partition(
+        self,
+        items: Sequence[_Item],
+        partition_of: Callable[[_Item], int],
+        call: Callable[[int, Sequence[_Item]], Awaitable[Sequence[_Result]]],
+    ) -> list[_Result]:
+        """Call once per partition and bring the results back into the items' order."""
+        places: dict[int, list[int]] = defaultdict(list)
+        for place, item in enumerate(items):
+            places[partition_of(item)].append(place)
+        results: dict[int, _Result] = {}
+        for partition_id, own in places.items():
+            results.update(zip(own, await call(partition_id, [items[place] for place in own]), strict=True))
+        return [results[place] for place in range(len(items))]
+
+    def _acked(self, message_ids: Sequence[int], outcomes: Sequence[Acked | Refusal]) -> list[SqsliteError | None]:
+        now = self._clock.now()
+        results: list[SqsliteError | None] = []
+        ages_ms: list[float] = []
+        for message_id, outcome in zip(message_ids, outcomes, strict=True):
+            if isinstance(outcome, Refusal):
+                results.append(_refused(message_id, outcome))
+                continue
+            results.append(None)
+            age = now - outcome.claimed_at if outcome.claimed_at else limits.ms(-1)
+            ages_ms.append(age / limits.ms(1))
+        self._observer.acked(ages_ms)
+        return results
+
+
+def _check_wish(wish: Wish) -> None:
+    if wish.delay_ms is not None:
+        limits.check_range("delay_ms", wish.delay_ms, 0, limits.DELAY_MS_MAX)
+    if wish.error is not None and len(wish.error.encode()) > limits.ERROR_BYTES_MAX:
+        raise InvalidValue("error", wish.error, f"at most {limits.ERROR_BYTES_MAX} bytes")
+
+
+def _extended(extension: Extension, outcome: datetime | Refusal) -> datetime | SqsliteError:
+    if outcome is Refusal.TOO_LONG:
+        allowed = f"so short that the lease ends within {limits.VISIBILITY_MS_MAX} ms of its claim"
+        return InvalidValue("visibility_ms", extension.visibility_ms, allowed)
+    return _refused(extension.receipt.message_id, outcome) if isinstance(outcome, Refusal) else outcome
+
+
+def _refused(message_id: int, refusal: Refusal) -> SqsliteError:
+    return MessageNotFound(message_id) if refusal is Refusal.MISSING else StaleReceipt(message_id)

@@ -1,0 +1,129 @@
+"""Sweeping: ended leases are settled, in pages, by whoever comes first.
+
+A page is read, the domain decides, and one guarded bulk write per partition applies what was decided. No
+lock is held in between, so any number of sweepers may run, and one that dies loses nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from sqslite.domain.directory import QueueDirectory
+from sqslite.domain.limits import SECOND_MS, ms
+from sqslite.domain.ports import Clock, Entropy, Expired, MoveToDlq, Observer, RequeueAt, Settlement, Store
+from sqslite.domain.retry import DeadLetter, decide
+
+PAGE_LEASES_MAX = 500
+# A lease that another node gave out after we last looked is seen this much later at most, so that it is
+# settled well within a second of its expiry (promise 6).
+LOOK_EVERY_MS = 250
+RETRY_MS_FIRST = 250
+RETRY_MS_MAX = 5 * SECOND_MS
+
+
+class Wish(Struct, frozen=True):
+    """What the holder asked for when it gave a lease up.
+
+    `delay_ms` takes the place of the queue's backoff, None leaves it to the policy; `error` says why the
+    work failed, None keeps what the message said before.
+    """
+
+    delay_ms: int | None = None
+    error: str | None = None
+
+
+NO_WISH = Wish()
+
+
+class Sweep:
+    """Settles leases that have ended, and sleeps until the next one ends."""
+
+    def __init__(
+        self,
+        store: Store,
+        directory: QueueDirectory,
+        clock: Clock,
+        entropy: Entropy,
+        observer: Observer,
+        interval_ms: int,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._clock = clock
+        self._entropy = entropy
+        self._observer = observer
+        self._interval_ms = interval_ms
+
+    async def run(self) -> None:
+        """Sweep for ever; an error is told to the observer and tried again, ever more slowly."""
+        retry_ms = RETRY_MS_FIRST
+        while True:
+            try:
+                await self._sweep_once()
+                await self._wait_until_due()
+                retry_ms = RETRY_MS_FIRST
+            except Exception as error:
+                self._observer.sweep_failed(error, retry_ms)
+                await self._clock.sleep_until(self._clock.now() + ms(retry_ms))
+                retry_ms = min(2 * retry_ms, RETRY_MS_MAX)
+
+    async def settle_due(self, partition_id: int | None = None) -> int:
+        """Settle every lease that has ended, in one partition or (None) in all; how many were settled here."""
+        settled_count = 0
+        while True:
+            expired = await self._store.expired(PAGE_LEASES_MAX, partition_id)
+            settled = await self.settle(expired) if expired.leases else set()
+            settled_count += len(settled)
+            # A full page that somebody else settled meanwhile is no reason to spin.
+            if len(expired.leases) < PAGE_LEASES_MAX or not settled:
+                return settled_count
+
+    async def settle(self, ended: Expired, wishes: Mapping[int, Wish] | None = None) -> set[int]:
+        """Decide on each lease and apply it; the ids of the messages settled here rather than by somebody else.
+
+        `wishes` are by message id; a lease without one is left to the policy.
+        """
+        settled: set[int] = set()
+        for partition_id, settlements in (await self._decided(ended, wishes or {})).items():
+            done = await self._store.settle(partition_id, settlements)
+            applied = [settlement for settlement, ok in zip(settlements, done, strict=True) if ok]
+            moved = sum(isinstance(settlement, MoveToDlq) for settlement in applied)
+            self._observer.dead_lettered(moved)
+            self._observer.requeued(len(applied) - moved)
+            settled.update(settlement.lease.receipt.message_id for settlement in applied)
+        return settled
+
+    async def _decided(self, ended: Expired, wishes: Mapping[int, Wish]) -> dict[int, list[Settlement]]:
+        queues = await self._directory.ensure_all({lease.queue for lease in ended.leases})
+        decided = [
+            (lease, decide(lease, queues[lease.queue].settings.backoff, self._entropy.jitter()))
+            for lease in ended.leases
+        ]
+        dlqs = await self._directory.ensure_all({d.queue for _, d in decided if isinstance(d, DeadLetter)})
+        by_partition: dict[int, list[Settlement]] = defaultdict(list)
+        for lease, decision in decided:
+            wish = wishes.get(lease.receipt.message_id, NO_WISH)
+            settlement: Settlement
+            if isinstance(decision, DeadLetter):
+                settlement = MoveToDlq(lease, dlqs[decision.queue].partition_id, ended.now, wish.error)
+            else:
+                after_ms = decision.after_ms if wish.delay_ms is None else wish.delay_ms
+                settlement = RequeueAt(lease, ended.now + ms(after_ms), wish.error)
+            by_partition[lease.receipt.partition_id].append(settlement)
+        return by_partition
+
+    async def _sweep_once(self) -> None:
+        started_at = self._clock.now()
+        await self.settle_due()
+        self._observer.swept((self._clock.now() - started_at).total_seconds())
+
+    async def _wait_until_due(self) -> None:
+        interval_over_at = self._clock.now() + ms(self._interval_ms)
+        while (now := self._clock.now()) < interval_over_at:
+            due = await self._store.next_due()
+            # Only differences of the store's time count here: this node's clock may be off.
+            to_go = ms(self._interval_ms) if due.at is None else due.at - due.now
+            if to_go <= ms(0):
+                return
+            await self._clock.sleep_until(min(interval_over_at, now + min(to_go, ms(LOOK_EVERY_MS))))

@@ -1,0 +1,14 @@
+"""The conformance suite: what every store does, whatever it is made of.
+
+A test class that inherits StoreConformance provides one fixture, `world`.
+"""
+
+from tests.conformance.claiming import Claiming
+from tests.conformance.holding import Holding
+from tests.conformance.queues import Queues
+from tests.conformance.settling import Settling
+from tests.conformance.transitions import Transitions
+
+
+class StoreConformance(Claiming, Holding, Settling, Transitions, Queues):
+    """All of it."""

@@ -1,0 +1,82 @@
+"""What a conformance test stands on: one store, opened, migrated, with a clock that the test moves."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqslite.adapters.clock import VirtualClock
+from sqslite.adapters.entropy import SeededEntropy
+from sqslite.adapters.stores.backend import Backend
+from sqslite.domain.leases import Receipt
+from sqslite.domain.limits import ms
+from sqslite.domain.messages import Delivery, Message, NewMessage
+from sqslite.domain.ports import MoveToDlq, QueueCatalog, QueueStats, RequeueAt, Store
+from sqslite.domain.queues import Queue, QueueSettings
+
+VISIBILITY_MS = 30_000
+
+
+@dataclass
+class World:
+    """`store` may be a decorator over the backend's own; catalog and stats are the backend's."""
+
+    backend: Backend
+    clock: VirtualClock
+    store: Store
+    entropy: SeededEntropy = field(default_factory=SeededEntropy)
+
+    @property
+    def catalog(self) -> QueueCatalog:
+        return self.backend.catalog
+
+    @property
+    def stats(self) -> QueueStats:
+        return self.backend.stats
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def advance(self, milliseconds: int) -> None:
+        self.clock.shift(timedelta(milliseconds=milliseconds))
+
+    async def queue(self, name: str = "orders", settings: QueueSettings | None = None) -> Queue:
+        return await self.catalog.ensure(name, settings or QueueSettings())
+
+    async def enqueue(self, queue: Queue, *messages: NewMessage) -> list[int]:
+        return await self.store.enqueue(queue.partition_id, messages or (message(),))
+
+    async def claim(self, queue: Queue, limit: int = 10, visibility_ms: int = VISIBILITY_MS) -> list[Delivery]:
+        secrets = self.entropy.secrets(limit)
+        return await self.store.claim(queue.partition_id, limit, visibility_ms, secrets)
+
+    async def claim_one(self, queue: Queue, visibility_ms: int = VISIBILITY_MS) -> Delivery:
+        (delivery,) = await self.claim(queue, 1, visibility_ms)
+        return delivery
+
+    async def ack(self, *receipts: Receipt):
+        return await self.store.ack(receipts[0].partition_id, receipts)
+
+    async def messages(self, queue: Queue) -> list[Message]:
+        return await self.stats.peek(queue.partition_id, 0, 1_000)
+
+    async def requeue_expired(self, after_ms: int = 0, error: str | None = None) -> list[bool]:
+        """Settle whatever has ended by requeueing it, one partition after another."""
+        expired = await self.store.expired(1_000)
+        results = []
+        for lease in expired.leases:
+            settlement = RequeueAt(lease, expired.now + ms(after_ms), error)
+            results += await self.store.settle(lease.receipt.partition_id, [settlement])
+        return results
+
+    async def dead_letter_expired(self, dlq: Queue, error: str | None = None) -> list[bool]:
+        """Settle whatever has ended by moving it to the DLQ."""
+        expired = await self.store.expired(1_000)
+        results = []
+        for lease in expired.leases:
+            settlement = MoveToDlq(lease, dlq.partition_id, expired.now, error)
+            results += await self.store.settle(lease.receipt.partition_id, [settlement])
+        return results
+
+
+def message(body: bytes = b'{"n":1}', **fields) -> NewMessage:
+    return NewMessage(body=body, **{"max_retries": 5, **fields})
