@@ -3,6 +3,8 @@
 import enum
 from typing import ClassVar
 
+import msgspec
+
 VALUE_CHARS_SHOWN_MAX = 80
 
 
@@ -94,8 +96,11 @@ class SchemaTooNew(SqsliteError):
 
 
 def shown(value: object) -> str:
-    """The value as an error text shows it: its repr, cut to a bounded length."""
-    text = repr(value)
+    """The value as an error text shows it: as JSON where it can be, cut to a bounded length."""
+    try:
+        text = msgspec.json.encode(value).decode()
+    except (TypeError, OverflowError, UnicodeEncodeError):
+        text = repr(value)
     if len(text) > VALUE_CHARS_SHOWN_MAX:
         return f"{text[:VALUE_CHARS_SHOWN_MAX]}… ({len(text)} characters)"
     return text

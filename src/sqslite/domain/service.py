@@ -144,8 +144,7 @@ class QueueService:
         return deliveries
 
     def _checked(self, queue: str, message: NewMessage) -> NewMessage:
-        if not message.body or (message.body_kind is BodyKind.JSON and message.body == b"null"):
-            raise InvalidValue("body", message.body.decode(), "present, and neither null nor empty")
+        _check_body(message)
         if len(message.body) > self._defaults.body_bytes_max:
             raise BodyTooLarge(len(message.body), self._defaults.body_bytes_max)
         limits.check_range("delay", message.delay_ms, 0, limits.DELAY_MS_MAX)
@@ -193,6 +192,18 @@ class QueueService:
             ages_ms.append(age / limits.ms(1))
         self._observer.acked(ages_ms)
         return results
+
+
+def _check_body(message: NewMessage) -> None:
+    if message.body_kind is BodyKind.JSON and message.body == b"null":
+        raise InvalidValue("body", None, "any JSON value except null")
+    if not message.body:
+        raise InvalidValue("body", "", "at least one byte long")
+    if message.body_kind is BodyKind.TEXT:
+        try:
+            str(message.body, "utf-8")
+        except UnicodeDecodeError as fault:
+            raise InvalidValue("body", repr(message.body[:16]), f"UTF-8 when it is text ({fault.reason})") from None
 
 
 def _check_wish(wish: Wish) -> None:

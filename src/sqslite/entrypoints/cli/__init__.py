@@ -1,0 +1,123 @@
+"""The `sqslite` command."""
+
+import asyncio
+import os
+import sys
+from importlib.metadata import version
+
+import click
+
+from sqslite.domain.errors import SqsliteError
+from sqslite.entrypoints.settings import VARIABLES, Settings
+
+EXIT_REFUSED = 1
+
+
+class Refusable(click.Group):
+    """A group whose commands end with a sentence and exit code 1 where sqslite refuses to start."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except SqsliteError as refusal:
+            click.echo(f"sqslite: {refusal}", err=True)
+            sys.exit(EXIT_REFUSED)
+
+
+@click.group(cls=Refusable, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("sqslite"), prog_name="sqslite")
+def main() -> None:
+    """A message queue with the semantics of AWS SQS on storage you already own."""
+
+
+@main.command()
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1, or HOST]")
+@click.option("--port", type=int, help="TCP port to listen on.  [default: 8080, or PORT]")
+@click.option("--workers", type=int, help="Processes that serve; more than 1 needs PostgreSQL.  [default: 1]")
+@click.option("--no-sweeper", is_flag=True, help="Run no sweeper inside; run `sqslite sweeper` beside it then.")
+@click.option("--no-migrate", is_flag=True, help="Leave the schema as it is; run `sqslite migrate` before then.")
+def serve(host: str | None, port: int | None, workers: int | None, no_sweeper: bool, no_migrate: bool) -> None:
+    """Serve the REST API."""
+    _override({"HOST": host, "PORT": port, "WORKERS": workers, "SWEEPER": "off" if no_sweeper else None})
+    settings = _start()
+    if not no_migrate:
+        asyncio.run(_migrate(settings))
+    # Imported here, because other commands need not wait for a web server to load.
+    from sqslite.entrypoints import server
+
+    server.serve(settings)
+
+
+@main.command()
+@click.option("--no-migrate", is_flag=True, help="Leave the schema as it is.")
+def sweeper(no_migrate: bool) -> None:
+    """Run the sweeper alone, beside servers that run none."""
+    settings = _start()
+    asyncio.run(_sweep(settings, migrate_first=not no_migrate))
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database schema up to this version."""
+    applied = asyncio.run(_migrate(_start()))
+    click.echo("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
+
+
+@main.command()
+def settings() -> None:
+    """Show every setting with its value, passwords hidden."""
+    current = Settings.from_environment(os.environ)
+    for variable in VARIABLES:
+        value = getattr(current, variable.field)
+        shown = {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+        source = "environment" if variable.name in os.environ else "default"
+        click.echo(f"{variable.name}={shown}  ({source}) {variable.meaning}")
+
+
+@main.command()
+@click.option("--url", default="http://localhost:8080", show_default=True, help="The server to show.")
+def demo(url: str) -> None:
+    """Show enqueue, receive, ack, redelivery, dead letters and metrics, live against a running server."""
+    from sqslite.entrypoints.demo import run_demo
+
+    sys.exit(run_demo(url))
+
+
+def _override(options: dict[str, object]) -> None:
+    """Put options into the environment, where worker processes find them too."""
+    os.environ.update({name: str(value) for name, value in options.items() if value is not None})
+
+
+def _start() -> Settings:
+    from sqslite.entrypoints.logs import configure_logging
+
+    current = Settings.from_environment(os.environ)
+    configure_logging(current.log_level)
+    return current
+
+
+async def _migrate(settings: Settings) -> list[str]:
+    from sqslite.entrypoints.container import Container
+
+    backend = Container(settings=settings).backend()
+    await backend.open()
+    try:
+        return list(await backend.migrate())
+    finally:
+        await backend.close()
+
+
+async def _sweep(settings: Settings, *, migrate_first: bool) -> None:
+    from sqslite.entrypoints.container import Container
+    from sqslite.entrypoints.sweeper import sweep_until_told_to_stop
+
+    container = Container(settings=settings)
+    backend = container.backend()
+    await backend.open()
+    try:
+        if migrate_first:
+            await backend.migrate()
+        await sweep_until_told_to_stop(container.sweep())
+    finally:
+        await backend.close()

@@ -1,0 +1,59 @@
+"""The composition root: the one place that names concrete adapters. It builds objects and opens nothing."""
+
+from dependency_injector import containers, providers
+
+from sqslite.adapters.clock import SystemClock
+from sqslite.adapters.entropy import SystemEntropy
+from sqslite.adapters.metrics import Exposition, PrometheusMetrics
+from sqslite.adapters.stores.coalescing import CoalescingStore
+from sqslite.adapters.stores.measured import MeasuredStore
+from sqslite.adapters.stores.memory import MemoryStore
+from sqslite.adapters.stores.postgres.backend import PostgresBackend
+from sqslite.adapters.stores.sqlite.backend import SqliteBackend
+from sqslite.domain.directory import QueueDirectory
+from sqslite.domain.limits import SECOND_MS
+from sqslite.domain.service import QueueService
+from sqslite.domain.sweep import Sweep
+from sqslite.entrypoints.settings import Settings
+
+
+class Container(containers.DeclarativeContainer):
+    """Everything a process of sqslite is made of, each thing once."""
+
+    settings: providers.Dependency[Settings] = providers.Dependency(instance_of=Settings)
+
+    clock = providers.Singleton(SystemClock)
+    entropy = providers.Singleton(SystemEntropy)
+    metrics = providers.Singleton(PrometheusMetrics, clock)
+
+    backend = providers.Selector(
+        settings.provided.database_url.technology,
+        memory=providers.Singleton(MemoryStore, clock),
+        sqlite=providers.Singleton(
+            SqliteBackend,
+            settings.provided.database_url.path,
+            clock,
+        ),
+        postgresql=providers.Singleton(
+            PostgresBackend,
+            settings.provided.database_url.url,
+            pool_size=settings.provided.db_pool_size,
+            connection_timeout_s=settings.provided.db_connection_timeout_s,
+            waiters_max=settings.provided.db_waiters_max,
+        ),
+    )
+    store = providers.Singleton(CoalescingStore, providers.Singleton(MeasuredStore, backend.provided.store, metrics))
+    directory = providers.Singleton(QueueDirectory, backend.provided.catalog, clock)
+    sweep = providers.Singleton(
+        Sweep,
+        store,
+        directory,
+        clock,
+        entropy,
+        metrics,
+        providers.Callable(lambda settings: settings.sweeper_interval_s * SECOND_MS, settings),
+    )
+    service = providers.Singleton(
+        QueueService, store, directory, sweep, clock, entropy, metrics, settings.provided.defaults
+    )
+    exposition = providers.Singleton(Exposition, metrics, backend.provided.catalog, backend.provided.stats, clock)

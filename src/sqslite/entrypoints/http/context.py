@@ -1,0 +1,75 @@
+"""What surrounds every request: its id, its trace id in the logs, its duration in the metrics."""
+
+import re
+import uuid
+from collections.abc import Callable
+from itertools import count
+from time import perf_counter
+from typing import Any
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from structlog import get_logger
+from structlog.contextvars import bound_contextvars
+
+from sqslite.entrypoints.http.verbs import documented
+
+HttpAnswered = Callable[[str, str, int, float], None]
+
+UNMATCHED = "(unmatched)"
+_KNOWN_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_GIVEN_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+# https://www.w3.org/TR/trace-context/#traceparent-header
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+log = get_logger()
+
+
+class RequestContext:
+    """Gives each request an id (its own `X-Request-Id`, else a new one), times it, and tells the metrics."""
+
+    def __init__(self, app: ASGIApp, answered: HttpAnswered) -> None:
+        self._app = app
+        self._answered = answered
+        self._prefix = uuid.uuid4().hex[:12]
+        self._numbers = count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the call on."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        context = self._context(scope)
+        started_s = perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", context["request_id"].encode())]
+            await send(message)
+
+        with bound_contextvars(**context):
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                self._tell(scope, status, perf_counter() - started_s)
+
+    def _context(self, scope: Scope) -> dict[str, str]:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"")
+        context = {"request_id": given.decode() if _GIVEN_ID.fullmatch(given) else self._new_id()}
+        if match := _TRACEPARENT.fullmatch(headers.get(b"traceparent", b"")):
+            context["trace_id"] = match[1].decode()
+        return context
+
+    def _new_id(self) -> str:
+        return f"{self._prefix}-{next(self._numbers)}"
+
+    def _tell(self, scope: Any, status: int, duration_s: float) -> None:
+        method = scope["method"] if scope["method"] in _KNOWN_METHODS else "(other)"
+        route = documented(scope.get("path_template") or UNMATCHED)
+        self._answered(method, route, status, duration_s)
+        duration_ms = round(duration_s * 1e3, 2)
+        log.debug("request", method=method, path=documented(scope["path"]), status=status, duration_ms=duration_ms)

@@ -1,0 +1,129 @@
+"""Refusals as HTTP: one table from codes to statuses, one shape for all of them."""
+
+import enum
+from typing import ClassVar
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from structlog import get_logger
+
+from sqslite.domain.errors import ErrorCode, SqsliteError
+from sqslite.entrypoints.http.shapes import ErrorOut
+from sqslite.entrypoints.http.verbs import documented
+
+RETRY_AFTER_S = 1
+
+log = get_logger()
+
+
+class RequestErrorCode(enum.StrEnum):
+    """Refusals that only this transport knows, with codes as stable as the domain's."""
+
+    BAD_REQUEST = "bad_request"
+    INVALID_JSON = "invalid_json"
+    UNKNOWN_FIELD = "unknown_field"
+    MISSING_FIELD = "missing_field"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    REQUEST_TIMEOUT = "request_timeout"
+    REQUEST_TOO_LARGE = "request_too_large"
+    INTERNAL = "internal"
+
+
+STATUS: dict[ErrorCode | RequestErrorCode, int] = {
+    ErrorCode.INVALID_VALUE: 400,
+    ErrorCode.INVALID_RECEIPT: 400,
+    ErrorCode.MESSAGE_NOT_FOUND: 404,
+    ErrorCode.STALE_RECEIPT: 409,
+    ErrorCode.BODY_TOO_LARGE: 413,
+    ErrorCode.OVERLOADED: 503,
+    ErrorCode.STORE_UNAVAILABLE: 503,
+    ErrorCode.OUTCOME_UNKNOWN: 503,
+    ErrorCode.SCHEMA_TOO_NEW: 503,
+    RequestErrorCode.BAD_REQUEST: 400,
+    RequestErrorCode.INVALID_JSON: 400,
+    RequestErrorCode.UNKNOWN_FIELD: 400,
+    RequestErrorCode.MISSING_FIELD: 400,
+    RequestErrorCode.NOT_FOUND: 404,
+    RequestErrorCode.METHOD_NOT_ALLOWED: 405,
+    RequestErrorCode.REQUEST_TIMEOUT: 408,
+    RequestErrorCode.REQUEST_TOO_LARGE: 413,
+    RequestErrorCode.INTERNAL: 500,
+}
+
+_CODE_OF_STATUS = {
+    404: RequestErrorCode.NOT_FOUND,
+    405: RequestErrorCode.METHOD_NOT_ALLOWED,
+    413: RequestErrorCode.REQUEST_TOO_LARGE,
+}
+
+
+class RequestError(Exception):
+    """The request itself is at fault, before the domain has seen it."""
+
+    code: ClassVar[RequestErrorCode] = RequestErrorCode.BAD_REQUEST
+
+
+class InvalidJson(RequestError):
+    """The request body is not JSON text in UTF-8, or is nested too deeply."""
+
+    code = RequestErrorCode.INVALID_JSON
+
+
+class UnknownField(RequestError):
+    """The request body has a field that the call does not know."""
+
+    code = RequestErrorCode.UNKNOWN_FIELD
+
+
+class MissingField(RequestError):
+    """The request body lacks a field that the call needs."""
+
+    code = RequestErrorCode.MISSING_FIELD
+
+
+class RequestTimeout(RequestError):
+    """The request body did not arrive in time."""
+
+    code = RequestErrorCode.REQUEST_TIMEOUT
+
+
+class RequestTooLarge(RequestError):
+    """The request body has more bytes than any call takes."""
+
+    code = RequestErrorCode.REQUEST_TOO_LARGE
+
+
+def answer(error: SqsliteError | RequestError) -> Response[ErrorOut]:
+    """The HTTP answer for a refusal; a 503 says when to try again."""
+    status = STATUS[error.code]
+    headers = {"retry-after": str(RETRY_AFTER_S)} if status == 503 else {}
+    return Response(ErrorOut(error=str(error), code=error.code), status_code=status, headers=headers)
+
+
+def on_refusal(request: Request, error: SqsliteError | RequestError) -> Response[ErrorOut]:  # type: ignore[type-arg]
+    """Answer a refusal by the domain or by the reading of the request."""
+    if STATUS[error.code] >= 500:
+        log.warning("store_refused", code=error.code, error=str(error), path=documented(request.scope["path"]))
+    return answer(error)
+
+
+def on_http_exception(request: Request, error: HTTPException) -> Response[ErrorOut]:  # type: ignore[type-arg]
+    """Answer what the router refused: unknown paths and methods."""
+    status = error.status_code if error.status_code < 500 else 500
+    code = _CODE_OF_STATUS.get(status, RequestErrorCode.BAD_REQUEST if status < 500 else RequestErrorCode.INTERNAL)
+    path = documented(request.scope["path"])
+    texts = {404: f"there is nothing at {path}", 405: f"{request.scope['method']} is not allowed at {path}"}
+    return Response(
+        ErrorOut(error=texts.get(status, error.detail or code), code=code),
+        status_code=status,
+        headers=dict(error.headers or {}),
+    )
+
+
+def on_bug(request: Request, error: Exception) -> Response[ErrorOut]:  # type: ignore[type-arg]
+    """Answer an error that nobody foresaw, and log all of it; the client learns only that it happened."""
+    log.error("request_failed", path=documented(request.scope["path"]), exc_info=error)
+    return Response(
+        ErrorOut(error="an internal error; it has been logged", code=RequestErrorCode.INTERNAL), status_code=500
+    )

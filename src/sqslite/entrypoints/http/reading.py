@@ -1,0 +1,115 @@
+"""Reading a request: bounded in bytes and time, decoded once, every fault named."""
+
+import asyncio
+import enum
+import re
+from functools import cache
+from typing import TypeVar, get_type_hints
+
+import msgspec
+from litestar import Request
+
+from sqslite.domain.errors import InvalidValue
+from sqslite.entrypoints.http.errors import (
+    InvalidJson,
+    MissingField,
+    RequestError,
+    RequestTimeout,
+    RequestTooLarge,
+    UnknownField,
+)
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+BODY_READ_S_MAX = 5.0
+# What a request may have around its message body: field names, other fields, white space.
+ENVELOPE_BYTES_MAX = 64 * 1024
+# A refused request is read to its end up to here, so that its sender sees the answer rather than a reset.
+DISCARDED_BYTES_MAX = 8 * 1024 * 1024
+
+_WRONG_TYPE = re.compile(
+    r"(?:Expected `(?P<expected>[^`]+)`|(?P<other>.*?))(?:, got `[^`]+`)?(?: - at `\$\.?(?P<path>.*)`)?"
+)
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*?)`(?: - at .*)?", re.DOTALL)
+_MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>.*?)`(?: - at .*)?")
+_EXPECTED_WORDS = {"int": "a whole number", "str": "a string", "object": "a JSON object", "bool": "true or false"}
+
+
+async def read(request: Request, shape: type[T], bytes_max: int) -> T:  # type: ignore[type-arg]
+    """The request's JSON body as that shape; no body at all is an empty object."""
+    return decode(await read_bytes(request, bytes_max) or b"{}", shape)
+
+
+async def read_bytes(request: Request, bytes_max: int) -> bytes:  # type: ignore[type-arg]
+    """The request's body. Raises RequestTooLarge and RequestTimeout."""
+    try:
+        async with asyncio.timeout(BODY_READ_S_MAX):
+            return await _received(request, bytes_max)
+    except TimeoutError:
+        raise RequestTimeout(f"the request body must arrive within {BODY_READ_S_MAX:g} seconds") from None
+
+
+def decode(raw: bytes, shape: type[T]) -> T:
+    """The JSON text as that shape. Raises InvalidJson, UnknownField, MissingField or InvalidValue."""
+    try:
+        # msgspec passes over the strings in a raw field without checking their encoding.
+        str(raw, "utf-8")
+        decoded: T = _decoder(shape).decode(raw)
+    except UnicodeDecodeError as fault:
+        raise InvalidJson(f"the request body must be UTF-8: {fault.reason} at byte {fault.start}") from None
+    except msgspec.ValidationError as fault:
+        raise _explained(fault, raw, shape) from None
+    except msgspec.DecodeError as fault:
+        raise InvalidJson(f"the request body must be JSON: {fault}") from None
+    except RecursionError:
+        raise InvalidJson("the request body is nested too deeply") from None
+    return decoded
+
+
+@cache
+def _decoder(shape: type[T]) -> msgspec.json.Decoder[T]:
+    return msgspec.json.Decoder(shape)
+
+
+async def _received(request: Request, bytes_max: int) -> bytes:  # type: ignore[type-arg]
+    chunks: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        event = await request.receive()
+        if event["type"] != "http.request":
+            raise RequestError("the request ended before its body did")
+        more = event.get("more_body", False)
+        chunk = event.get("body", b"")
+        size += len(chunk)
+        if size <= bytes_max:
+            chunks.append(chunk)
+        elif size > bytes_max + DISCARDED_BYTES_MAX:
+            break
+    if size > bytes_max:
+        raise RequestTooLarge(f"the request body must have at most {bytes_max} bytes")
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _explained(fault: msgspec.ValidationError, raw: bytes, shape: type[msgspec.Struct]) -> Exception:
+    text = str(fault)
+    known = ", ".join(shape.__struct_encode_fields__)
+    if match := _UNKNOWN_FIELD.fullmatch(text):
+        return UnknownField(f"unknown field {match['name']!r}; known are {known}")
+    if match := _MISSING_FIELD.fullmatch(text):
+        return MissingField(f"the field {match['name']} is required; known are {known}")
+    match = _WRONG_TYPE.fullmatch(text)
+    path = (match and match["path"]) or ""
+    expected = _expected((match and match["expected"]) or "", get_type_hints(shape).get(path))
+    return InvalidValue(path or "the request body", _value_at(raw, path), expected)
+
+
+def _expected(types: str, hint: object) -> str:
+    if isinstance(hint, enum.EnumMeta):
+        return f"one of {', '.join(member.value for member in list[enum.Enum](hint))}"
+    return " or ".join(_EXPECTED_WORDS.get(word.strip(), word.strip()) for word in types.split("|"))
+
+
+def _value_at(raw: bytes, path: str) -> object:
+    value = msgspec.json.decode(raw)
+    return value.get(path) if isinstance(value, dict) and path else value

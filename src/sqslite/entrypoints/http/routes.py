@@ -1,0 +1,152 @@
+"""The REST calls: read the request, ask the service, write the answer."""
+
+import re
+from typing import Any
+
+from litestar import Request, Response, get, post
+from litestar.datastructures import State
+from litestar.enums import MediaType
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from sqslite.adapters.metrics import Exposition
+from sqslite.domain.errors import InvalidReceipt, InvalidValue, SqsliteError
+from sqslite.domain.leases import Receipt
+from sqslite.domain.limits import MESSAGE_ID_MAX
+from sqslite.domain.messages import Delivery, NewMessage
+from sqslite.domain.ports import Extension
+from sqslite.domain.service import Nack, QueueService
+from sqslite.domain.sweep import Wish
+from sqslite.entrypoints.http import shapes
+from sqslite.entrypoints.http.bodies import from_json, to_json
+from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX, read
+
+CONTROL_BYTES_MAX = ENVELOPE_BYTES_MAX
+_MESSAGE_ID = re.compile(r"[0-9]{1,16}", re.ASCII)
+
+JsonRequest = Request[Any, Any, State]
+
+
+class Ports(Struct, frozen=True):
+    """What the routes speak to, taken from the container once, at start."""
+
+    service: QueueService
+    exposition: Exposition
+    ping: Any
+    request_bytes_max: int
+
+
+@get("/healthz", media_type=MediaType.TEXT, sync_to_thread=False)
+def healthz() -> str:
+    """Answer as long as the process runs."""
+    return "ok"
+
+
+@get("/readyz", media_type=MediaType.TEXT)
+async def readyz(ports: Ports) -> str:
+    """Answer once the store answers."""
+    await ports.ping()
+    return "ready"
+
+
+@get("/metrics")
+async def metrics(ports: Ports) -> Response[bytes]:
+    """Show the metrics to Prometheus."""
+    return Response(await ports.exposition.render(), headers={"content-type": ports.exposition.content_type})
+
+
+@post("/v1/queues/{queue:str}/messages")
+async def enqueue(request: JsonRequest, ports: Ports, queue: str) -> Response[shapes.EnqueueOut]:
+    """Enqueue a message."""
+    sent = await read(request, shapes.EnqueueIn, ports.request_bytes_max)
+    message = NewMessage(
+        body=from_json(bytes(sent.body), sent.body_kind),
+        body_kind=sent.body_kind,
+        delay_ms=sent.delay or 0,
+        max_retries=sent.max_retries or 0,
+        dlq=sent.dlq,
+        trace_id=sent.trace_id or None,
+    )
+    (result,) = await ports.service.enqueue(queue, [message])
+    return Response(shapes.EnqueueOut(_granted(result)), status_code=201)
+
+
+@post("/v1/queues/{queue:str}/:receive", status_code=200)
+async def receive(request: JsonRequest, ports: Ports, queue: str) -> list[shapes.MessageOut]:
+    """Lease messages."""
+    asked = await read(request, shapes.ReceiveIn, CONTROL_BYTES_MAX)
+    return [_shown(delivery) for delivery in await ports.service.claim(queue, asked.max, asked.visibility_ms)]
+
+
+@post("/v1/messages/{message_id:str}/:ack", status_code=200)
+async def ack(request: JsonRequest, ports: Ports, message_id: str) -> shapes.AckOut:
+    """Delete a message whose work is done."""
+    number = _number(message_id)
+    sent = await read(request, shapes.AckIn, CONTROL_BYTES_MAX)
+    if sent.receipt is None:
+        (refusal,) = await ports.service.ack_unproven([number])
+    else:
+        (refusal,) = await ports.service.ack([_receipt(sent.receipt, number)])
+    _granted(refusal)
+    return shapes.AckOut()
+
+
+@post("/v1/messages/{message_id:str}/:nack", status_code=200)
+async def nack(request: JsonRequest, ports: Ports, message_id: str) -> shapes.AckOut:
+    """Give a lease up."""
+    number = _number(message_id)
+    sent = await read(request, shapes.NackIn, CONTROL_BYTES_MAX)
+    wish = Wish(delay_ms=sent.delay_ms, error=sent.error)
+    (refusal,) = await ports.service.nack([Nack(_receipt(sent.receipt, number), wish)])
+    _granted(refusal)
+    return shapes.AckOut()
+
+
+@post("/v1/messages/{message_id:str}/:extend", status_code=200)
+async def extend(request: JsonRequest, ports: Ports, message_id: str) -> shapes.ExtendOut:
+    """Hold a message longer."""
+    number = _number(message_id)
+    sent = await read(request, shapes.ExtendIn, CONTROL_BYTES_MAX)
+    (result,) = await ports.service.extend([Extension(_receipt(sent.receipt, number), sent.visibility_ms)])
+    return shapes.ExtendOut(_granted(result))
+
+
+def _number(message_id: str) -> int:
+    if not _MESSAGE_ID.fullmatch(message_id) or not 1 <= int(message_id) <= MESSAGE_ID_MAX:
+        raise InvalidValue("the message id in the path", message_id, f"a whole number from 1 to {MESSAGE_ID_MAX}")
+    return int(message_id)
+
+
+def _receipt(token: str, message_id: int) -> Receipt:
+    receipt = Receipt.parse(token)
+    if receipt.message_id != message_id:
+        raise InvalidReceipt("receipt", token, f"one of message {message_id}, not of message {receipt.message_id}")
+    return receipt
+
+
+def _granted(result: Any) -> Any:
+    if isinstance(result, SqsliteError):
+        raise result
+    return result
+
+
+def _shown(delivery: Delivery) -> shapes.MessageOut:
+    message = delivery.message
+    return shapes.MessageOut(
+        id=message.id,
+        body=Raw(to_json(message.body, message.body_kind)),
+        receipt=delivery.receipt.token(),
+        lease_until=message.lease_until,
+        delivery_count=message.delivery_count,
+        max_retries=message.max_retries,
+        enqueued_at=message.enqueued_at,
+        dlq=_when_set(message.dlq),
+        trace_id=_when_set(message.trace_id),
+        body_kind=message.body_kind,
+        last_error=_when_set(message.last_error),
+        origin_queue=_when_set(message.origin_queue),
+        origin_delivery_count=UNSET if message.origin_delivery_count is None else message.origin_delivery_count,
+    )
+
+
+def _when_set(text: str | None) -> str | UnsetType:
+    return UNSET if text is None else text

@@ -1,0 +1,144 @@
+"""The JSON shapes of the REST API; each field carries the sentence and example that OpenAPI shows."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
+
+from sqslite.domain import limits
+from sqslite.domain.messages import BodyKind
+
+_NAME = {"pattern": f"^{limits.QUEUE_NAME.pattern}$"}
+
+
+def _about(sentence: str, example: Any, **schema: Any) -> Meta:
+    return Meta(description=sentence, examples=[example], extra_json_schema=schema or None)
+
+
+def _range(low: int, high: int) -> dict[str, int]:
+    return {"minimum": low, "maximum": high}
+
+
+_RECEIPT = _about("The receipt of the delivery, as handed out by the receive.", "AQAAAAAAAAABAAAAAAAAAHsAAAABq80")
+_MESSAGE_ID = _about(
+    "The message's id, unique in this service and below 2^53.", 123, **_range(1, limits.MESSAGE_ID_MAX)
+)
+
+
+class EnqueueIn(Struct, forbid_unknown_fields=True):
+    """A message to enqueue."""
+
+    body: Annotated[Raw, _about("Any JSON value except null; it comes back byte for byte.", {"task": "process-order"})]
+    body_kind: Annotated[
+        BodyKind,
+        _about("json: the value itself; text: body is a string; binary: body is a base64 string.", "json"),
+    ] = BodyKind.JSON
+    delay: Annotated[
+        int | None,
+        _about("Milliseconds before the message can be received.", 5_000, **_range(0, limits.DELAY_MS_MAX)),
+    ] = None
+    max_retries: Annotated[
+        int | None,
+        _about(
+            "Deliveries before dead-lettering; missing or 0 means the queue's setting.",
+            3,
+            **_range(0, limits.MAX_RETRIES_MAX),
+        ),
+    ] = None
+    dlq: Annotated[str | None, _about("The dead-letter queue's name.", "failed-queue", **_NAME)] = None
+    trace_id: Annotated[
+        str | None,
+        _about("A text for tracing, handed out with the message.", "xyz123", maxLength=limits.TRACE_ID_CHARS_MAX),
+    ] = None
+
+
+class EnqueueOut(Struct):
+    """The message is stored."""
+
+    id: Annotated[int, _MESSAGE_ID]
+
+
+class ReceiveIn(Struct, forbid_unknown_fields=True):
+    """How many messages to receive, and for how long."""
+
+    max: Annotated[
+        int | None,
+        _about("Messages to receive at most; missing means RECEIVE_MAX.", 10, **_range(1, limits.CLAIM_MAX)),
+    ] = None
+    visibility_ms: Annotated[
+        int | None,
+        _about(
+            "Milliseconds the messages stay leased; missing or 0 means the queue's setting.",
+            30_000,
+            **_range(0, limits.VISIBILITY_MS_MAX),
+        ),
+    ] = None
+
+
+class MessageOut(Struct, omit_defaults=True):
+    """A delivered message, leased until `lease_until`."""
+
+    id: Annotated[int, _MESSAGE_ID]
+    body: Annotated[Raw, _about("The JSON value as it was sent, or a string for text and binary.", {"task": "go"})]
+    receipt: Annotated[str, _RECEIPT]
+    lease_until: Annotated[datetime | None, _about("When the lease ends, RFC 3339 in UTC.", "2026-01-07T10:00:30Z")]
+    delivery_count: Annotated[int, _about("How often it was delivered, this time included.", 1, minimum=1)]
+    max_retries: Annotated[int, _about("Deliveries before dead-lettering.", 3, minimum=1)]
+    enqueued_at: Annotated[datetime, _about("When it was first enqueued.", "2026-01-07T10:00:00Z")]
+    dlq: Annotated[str | UnsetType, _about("The dead-letter queue's name; only when set.", "failed-queue")] = UNSET
+    trace_id: Annotated[str | UnsetType, _about("The text given for tracing; only when set.", "xyz123")] = UNSET
+    body_kind: Annotated[BodyKind, _about("How to read body; only when it is not json.", "text")] = BodyKind.JSON
+    last_error: Annotated[str | UnsetType, _about("Why the last delivery failed; only when said.", "timeout")] = UNSET
+    origin_queue: Annotated[str | UnsetType, _about("The queue a dead letter came from.", "orders")] = UNSET
+    origin_delivery_count: Annotated[int | UnsetType, _about("The deliveries it had there.", 3)] = UNSET
+
+
+class AckIn(Struct, forbid_unknown_fields=True):
+    """An ack; without a receipt, whoever holds the message, it is deleted."""
+
+    receipt: Annotated[str | None, _RECEIPT] = None
+
+
+class AckOut(Struct):
+    """The message is gone for good."""
+
+    ok: Annotated[bool, _about("Always true.", True)] = field(default=True)
+
+
+class NackIn(Struct, forbid_unknown_fields=True):
+    """The lease is given up."""
+
+    receipt: Annotated[str, _RECEIPT]
+    delay_ms: Annotated[
+        int | None,
+        _about(
+            "Milliseconds before the next delivery; missing means the queue's backoff.",
+            1_000,
+            **_range(0, limits.DELAY_MS_MAX),
+        ),
+    ] = None
+    error: Annotated[
+        str | None, _about("Why the work failed, kept with the message; at most 4096 bytes.", "card declined")
+    ] = None
+
+
+class ExtendIn(Struct, forbid_unknown_fields=True):
+    """The message is held longer, or (0) released."""
+
+    receipt: Annotated[str, _RECEIPT]
+    visibility_ms: Annotated[
+        int, _about("Milliseconds from now until the lease ends.", 30_000, **_range(0, limits.VISIBILITY_MS_MAX))
+    ]
+
+
+class ExtendOut(Struct):
+    """The lease ends later."""
+
+    lease_until: Annotated[datetime, _about("When the lease ends, RFC 3339 in UTC.", "2026-01-07T10:01:00Z")]
+
+
+class ErrorOut(Struct):
+    """A refusal."""
+
+    error: Annotated[str, _about("A sentence for a person.", "max must be 1 to 1000; got 0")]
+    code: Annotated[str, _about("A stable word for a program.", "invalid_value")]

@@ -1,0 +1,93 @@
+"""The server: granian with one or more processes, each serving the REST application."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator
+
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from litestar.types import ASGIApp
+from structlog import get_logger
+
+from sqslite.adapters.metrics_shared import prepare_multiprocess_dir
+from sqslite.entrypoints.container import Container
+from sqslite.entrypoints.http.app import create_rest_app
+from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX
+from sqslite.entrypoints.http.routes import Ports
+from sqslite.entrypoints.logs import configure_logging
+from sqslite.entrypoints.settings import Settings
+from sqslite.entrypoints.sweeper import sweeping
+
+HEADER_READ_MS_MAX = 5_000
+HEADER_BYTES_MAX = 64 * 1024
+REQUESTS_AT_ONCE_MAX = 1_024
+STOP_S_MAX = 8
+PARENT_LOOK_S = 1.0
+# A JSON string may spell one byte of a text body in six characters (\u00e9).
+JSON_BYTES_PER_BODY_BYTE = 6
+
+log = get_logger()
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; then stop accepting, finish what runs, and return within 10 s."""
+    shared = prepare_multiprocess_dir() if settings.workers > 1 else contextlib.nullcontext()
+    with shared:
+        Granian(
+            "sqslite.entrypoints.server:create_app",
+            factory=True,
+            address=settings.host,
+            port=settings.port,
+            interface=Interfaces.ASGI,
+            workers=settings.workers,
+            loop=Loops.uvloop,
+            http=HTTPModes.http1,
+            websockets=False,
+            backpressure=REQUESTS_AT_ONCE_MAX,
+            http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_MS_MAX, max_buffer_size=HEADER_BYTES_MAX),
+            workers_kill_timeout=STOP_S_MAX,
+            respawn_failed_workers=settings.database_url.technology != "memory",
+            log_enabled=False,
+        ).serve()
+
+
+def create_app() -> ASGIApp:
+    """The application of one worker process, from the environment that `sqslite serve` prepared."""
+    settings = Settings.from_environment(os.environ)
+    configure_logging(settings.log_level)
+    container = Container(settings=settings)
+    backend = container.backend()
+    metrics = container.metrics()
+    ports = Ports(
+        service=container.service(),
+        exposition=container.exposition(),
+        ping=backend.ping,
+        request_bytes_max=settings.body_bytes_max * JSON_BYTES_PER_BODY_BYTE + ENVELOPE_BYTES_MAX,
+    )
+    sweep = container.sweep()
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        await backend.open()
+        watch = asyncio.create_task(_stop_when_orphaned(os.getppid()), name="orphan watch")
+        try:
+            async with sweeping(sweep) if settings.sweeper else contextlib.nullcontext():
+                log.info("serving", host=settings.host, port=settings.port, database=str(settings.database_url))
+                yield
+        finally:
+            watch.cancel()
+            await backend.close()
+            log.info("stopped")
+
+    return create_rest_app(ports, lifespan, metrics.http_answered)
+
+
+async def _stop_when_orphaned(parent_id: int) -> None:
+    """End this worker when the process that started it was killed, so that no half of a server stays behind."""
+    while os.getppid() == parent_id:  # noqa: ASYNC110  nothing tells a process that its parent is gone
+        await asyncio.sleep(PARENT_LOOK_S)
+    log.warning("orphaned")
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,203 @@
+"""What the operator decides, read once from the environment and checked before anything starts."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from msgspec import Struct, field
+
+from sqslite.domain import limits
+from sqslite.domain.errors import InvalidValue
+from sqslite.domain.queues import Defaults
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+SECONDS_MAX = 86_400
+DATABASE_URL_ALLOWED = (
+    "memory://, sqlite:///relative.db, sqlite:////absolute.db or postgresql://user:password@host:port/database"
+)
+
+
+class SettingsError(InvalidValue):
+    """An environment variable has a value that it must not have; nothing was started."""
+
+
+class DatabaseUrl(Struct, frozen=True):
+    """Where messages live; its text never shows a password."""
+
+    url: str
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.url)
+        if parts.password is None:
+            return self.url
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
+
+    __repr__ = __str__
+
+    @property
+    def technology(self) -> str:
+        """Memory, sqlite or postgresql."""
+        scheme = self.url.partition(":")[0]
+        return "postgresql" if scheme == "postgres" else scheme
+
+    @property
+    def path(self) -> Path:
+        """The file of a SQLite database."""
+        return Path(self.url.removeprefix("sqlite:///"))
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything that can be set, with what holds when nothing is."""
+
+    database_url: DatabaseUrl = field(default_factory=lambda: DatabaseUrl("sqlite:///sqslite.db"))
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    sweeper: bool = True
+    sweeper_interval_s: int = 60
+    visibility_timeout_s: int = limits.VISIBILITY_MS_DEFAULT // limits.SECOND_MS
+    receive_max: int = limits.CLAIM_DEFAULT
+    body_bytes_max: int = limits.BODY_BYTES_MAX_DEFAULT
+    log_level: str = "info"
+    db_connection_timeout_s: int = 5
+    db_pool_size: int = 10
+    db_waiters_max: int = 1_000
+
+    @property
+    def defaults(self) -> Defaults:
+        """What holds for queues that do not say."""
+        return Defaults(
+            visibility_ms=self.visibility_timeout_s * limits.SECOND_MS,
+            claim_max=self.receive_max,
+            body_bytes_max=self.body_bytes_max,
+        )
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
+        """The settings in the environment. Raises SettingsError naming variable, value and what is allowed."""
+        values = {
+            variable.field: variable.parse(variable.name, environ[variable.name])
+            for variable in VARIABLES
+            if variable.name in environ
+        }
+        settings = cls(**values)  # type: ignore[arg-type]  # each parser returns its field's type
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """Raise SettingsError where values do not go together."""
+        if self.workers > 1 and self.database_url.technology != "postgresql":
+            raise SettingsError(
+                "WORKERS",
+                self.workers,
+                f"1 with {self.database_url}: SQLite has one writer, so one process serves it best, and memory "
+                "cannot be shared; use postgresql:// for more",
+            )
+
+
+Parser = Callable[[str, str], object]
+
+
+class Variable(Struct, frozen=True):
+    """One environment variable: the setting it fills, how its text is read, and what it is for."""
+
+    name: str
+    field: str
+    parse: Parser
+    meaning: str
+
+
+def _integer(low: int, high: int) -> Parser:
+    def parse(name: str, text: str) -> int:
+        allowed = f"a whole number from {low} to {high}"
+        try:
+            value = int(text)
+        except ValueError:
+            raise SettingsError(name, text, allowed) from None
+        if not low <= value <= high:
+            raise SettingsError(name, text, allowed)
+        return value
+
+    return parse
+
+
+def _one_of(*words: str) -> Parser:
+    def parse(name: str, text: str) -> str:
+        if text.lower() not in words:
+            raise SettingsError(name, text, f"one of {', '.join(words)}")
+        return text.lower()
+
+    return parse
+
+
+def _switch(name: str, text: str) -> bool:
+    return _one_of("on", "off")(name, text) == "on"
+
+
+def _host(name: str, text: str) -> str:
+    if not text or any(char.isspace() or char == "/" for char in text):
+        raise SettingsError(name, text, "an address to listen on, such as 127.0.0.1 or 0.0.0.0")
+    return text
+
+
+def _database_url(name: str, text: str) -> DatabaseUrl:
+    url = DatabaseUrl(text)
+    try:
+        parts = urlsplit(text)
+        port_ok = parts.port is None or parts.port > 0
+    except ValueError:
+        # The text is not shown: no part of it can be told apart from a password.
+        raise SettingsError(name, "(hidden)", DATABASE_URL_ALLOWED) from None
+    fine = {
+        "memory": text == "memory://",
+        "sqlite": text.startswith("sqlite:///") and len(text) > len("sqlite:///"),
+        "postgresql": port_ok and "://" in text,
+    }.get(url.technology, False)
+    if not fine:
+        raise SettingsError(name, str(url), DATABASE_URL_ALLOWED)
+    return url
+
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable("DATABASE_URL", "database_url", _database_url, f"Where messages live: {DATABASE_URL_ALLOWED}."),
+    Variable("HOST", "host", _host, "Address the server listens on."),
+    Variable("PORT", "port", _integer(1, 65_535), "TCP port the server listens on."),
+    Variable("WORKERS", "workers", _integer(1, 64), "Processes that serve; more than 1 needs PostgreSQL."),
+    Variable("SWEEPER", "sweeper", _switch, "Whether the server runs a sweeper inside: on or off."),
+    Variable(
+        "SWEEPER_INTERVAL",
+        "sweeper_interval_s",
+        _integer(1, SECONDS_MAX),
+        "Seconds between sweeps when no lease is due; a due one is never waited for that long.",
+    ),
+    Variable(
+        "VISIBILITY_TIMEOUT",
+        "visibility_timeout_s",
+        _integer(1, limits.VISIBILITY_MS_MAX // limits.SECOND_MS),
+        "Seconds a message is leased for when neither receive nor queue says.",
+    ),
+    Variable(
+        "RECEIVE_MAX",
+        "receive_max",
+        _integer(1, limits.CLAIM_MAX),
+        "Messages a receive takes at most when it does not say.",
+    ),
+    Variable(
+        "BODY_BYTES_MAX", "body_bytes_max", _integer(1, limits.BODY_BYTES_MAX_CEILING), "Bytes a message body may have."
+    ),
+    Variable("LOG_LEVEL", "log_level", _one_of(*LOG_LEVELS), f"Least level that is logged: {', '.join(LOG_LEVELS)}."),
+    Variable(
+        "DB_CONNECTION_TIMEOUT",
+        "db_connection_timeout_s",
+        _integer(1, 300),
+        "Seconds to wait for a database connection before answering 503.",
+    ),
+    Variable("DB_POOL_SIZE", "db_pool_size", _integer(1, 500), "Database connections per process (PostgreSQL)."),
+    Variable(
+        "DB_WAITERS_MAX",
+        "db_waiters_max",
+        _integer(1, 100_000),
+        "Calls that may wait for a database connection; beyond it they get 503.",
+    ),
+)
