@@ -1,0 +1,109 @@
+# Everything a developer does with sqslite. Needs make, git and Python 3.11 or newer; `make help` lists the targets.
+# Kept to what GNU make 3.81 and a POSIX shell understand.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+VENV := .venv
+PY := $(VENV)/bin/python
+RUNTIME := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
+
+# The newest Python that really runs: a version manager's shim may exist for a version that is not installed.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+
+# Processes for the tests; PostgreSQL's tests share one server per process.
+TEST_PROCESSES ?= 2
+
+# What a user's environment may say about other projects must not reach this one: where to import from, where
+# and how to install. Where packages come from (an index, certificates, constraints) stays the user's choice.
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS VIRTUAL_ENV
+unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_NO_DEPS PIP_DRY_RUN PIP_IGNORE_INSTALLED
+unexport PIP_REQUIREMENT PIP_EDITABLE PIP_REQUIRE_HASHES PIP_NO_BUILD_ISOLATION PIP_REPORT
+export PIP_USER := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# A checkout that was moved or copied brings an environment that points at its old place: set it up again.
+ifneq ($(shell cat $(RUNTIME) 2>/dev/null),$(CURDIR))
+.PHONY: $(RUNTIME)
+endif
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: run
+run: $(RUNTIME) ## Run the API server (SQLite unless DATABASE_URL says otherwise; PORT, default 8080)
+	@$(VENV)/bin/sqslite serve
+
+.PHONY: demo
+demo: $(RUNTIME) ## Run the interactive demo against a running server
+	@$(VENV)/bin/sqslite demo
+
+.PHONY: db-up
+db-up: $(DEV) ## Start PostgreSQL (Docker where it answers, else a private server) and print its DATABASE_URL
+	@$(PY) scripts/dev_database.py up
+
+.PHONY: db-down
+db-down: ## Stop PostgreSQL; its data stays
+	@if [ -x $(PY) ]; then $(PY) scripts/dev_database.py down; fi
+
+.PHONY: db-reset
+db-reset: $(DEV) ## Stop PostgreSQL, delete its data, start it afresh
+	@$(PY) scripts/dev_database.py delete
+	@$(PY) scripts/dev_database.py up
+
+.PHONY: test
+test: $(DEV) ## Run all tests, PostgreSQL's included
+	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadgroup
+
+.PHONY: test-integration
+test-integration: $(DEV) ## Run the integration tests only
+	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadgroup tests/integration
+
+.PHONY: lint
+lint: $(DEV) ## Check format, lint, types and the direction of imports
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+
+.PHONY: check
+check: lint ## Run lint and the unit tests
+	$(PY) -m pytest tests/unit
+
+.PHONY: bench
+bench: $(DEV) ## Run the benchmarks
+	$(PY) -m benchmarks
+
+.PHONY: build
+build: $(DEV) ## Build the wheel and the source distribution into dist/
+	rm -rf dist
+	$(PY) -m hatchling build -d dist
+
+.PHONY: clean
+clean: ## Delete the PostgreSQL data, containers, volumes, dist/ and caches (keeps .venv and sqslite.db)
+	@if [ -x $(PY) ]; then $(PY) scripts/dev_database.py delete; fi
+	rm -rf dist build .db .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNTIME): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "sqslite needs Python 3.11 or newer, and none was found. Install one," \
+		"or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "sqslite needs Python 3.11 or newer; $(PYTHON) is not." >&2; exit 1; }
+	@$(PYTHON) -I -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments:" \
+		"install its venv module (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..." >&2
+	@$(PY) -I -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		$(PYTHON) -m venv --clear $(VENV)
+	@$(PY) -m pip install --quiet --editable .
+	@printf '%s' "$(CURDIR)" > $@
+
+# Dependency groups need a newer pip than the one that old Pythons bring along.
+$(DEV): $(RUNTIME)
+	@echo "Installing the development tools ..." >&2
+	@$(PY) -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(PY) -m pip install --quiet --group dev
+	@touch $@
