@@ -1,8 +1,9 @@
 """What the operator decides, read once from the environment and checked before anything starts."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote
 
 from msgspec import Struct, field
 
@@ -13,8 +14,23 @@ from sqslite.domain.queues import Defaults
 LOG_LEVELS = ("debug", "info", "warning", "error")
 SECONDS_MAX = 86_400
 DATABASE_URL_ALLOWED = (
-    "memory://, sqlite:///relative.db, sqlite:////absolute.db or postgresql://user:password@host:port/database"
+    "memory://, sqlite:///relative.db, sqlite:////absolute.db or postgresql://user:password@host:port/database "
+    "(in user and password, write each of @ / ? # [ ] % and white space as % and two hex digits)"
 )
+
+
+# PostgreSQL, "Connection URIs". What stands raw in user and password is what no parser can take for the end of them,
+# so that a password is told apart from everything else with certainty.
+_CREDENTIAL = r"(?:[^%@:/?#\[\]\s]|%[0-9A-Fa-f]{2})"
+_POSTGRES_URL = re.compile(
+    r"(?P<scheme>postgres(?:ql)?)://"
+    rf"(?:(?P<user>{_CREDENTIAL}*)(?P<password>:(?:{_CREDENTIAL}|:)*)?@)?"
+    r"(?P<hosts>[^@/?#\s]*)(?P<database>/[^@?#\s]*)?(?:\?(?P<parameters>[^@#\s]*))?"
+)
+_POSTGRES_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?")
+_SCHEME = re.compile(r"[a-z]{1,20}://")
+_HIDDEN = "***"
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 class SettingsError(InvalidValue):
@@ -22,18 +38,25 @@ class SettingsError(InvalidValue):
 
 
 class DatabaseUrl(Struct, frozen=True):
-    """Where messages live; its text never shows a password."""
+    """Where messages live; its text never shows a password, nor anything that might be part of one."""
 
     url: str
 
     def __str__(self) -> str:
-        parts = urlsplit(self.url)
-        if parts.password is None:
+        if self.technology in ("sqlite", "memory"):
             return self.url
-        host = parts.netloc.rpartition("@")[2]
-        return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
+        if parts := _postgres_parts(self.url):
+            password = f":{_HIDDEN}" if parts["password"] else ""
+            user = "" if parts["user"] is None else f"{parts['user']}{password}@"
+            parameters = "" if parts["parameters"] is None else f"?{_without_passwords(parts['parameters'])}"
+            return f"{parts['scheme']}://{user}{parts['hosts']}{parts['database'] or ''}{parameters}"
+        scheme = _SCHEME.match(self.url)
+        return f"{scheme[0] if scheme else ''}{_HIDDEN}"
 
     __repr__ = __str__
+
+    def __rich_repr__(self) -> Iterable[str]:
+        yield str(self)
 
     @property
     def technology(self) -> str:
@@ -96,6 +119,18 @@ class Settings(Struct, frozen=True, kw_only=True):
             )
 
 
+def _postgres_parts(text: str) -> re.Match[str] | None:
+    """The parts of a PostgreSQL URL, None where it is none that PostgreSQL's own library would read the same way."""
+    parts = _POSTGRES_URL.fullmatch(text)
+    hosts = [_POSTGRES_HOST.fullmatch(host) for host in parts["hosts"].split(",")] if parts else []
+    return parts if all(host and 1 <= int(host["port"] or 1) <= 65_535 for host in hosts) else None
+
+
+def _without_passwords(parameters: str) -> str:
+    """The parameters of a PostgreSQL URL; none of them where one is a password, for that may hold a raw `&`."""
+    return _HIDDEN if "password" in unquote(parameters).lower() else parameters
+
+
 Parser = Callable[[str, str], object]
 
 
@@ -110,13 +145,10 @@ class Variable(Struct, frozen=True):
 
 def _integer(low: int, high: int) -> Parser:
     def parse(name: str, text: str) -> int:
-        allowed = f"a whole number from {low} to {high}"
-        try:
-            value = int(text)
-        except ValueError:
-            raise SettingsError(name, text, allowed) from None
-        if not low <= value <= high:
-            raise SettingsError(name, text, allowed)
+        # int() would also take 1_000, " 80 " and the digits of other scripts.
+        value = int(text) if _WHOLE_NUMBER.fullmatch(text) else None
+        if value is None or not low <= value <= high:
+            raise SettingsError(name, text, f"a whole number from {low} to {high}")
         return value
 
     return parse
@@ -143,19 +175,13 @@ def _host(name: str, text: str) -> str:
 
 def _database_url(name: str, text: str) -> DatabaseUrl:
     url = DatabaseUrl(text)
-    try:
-        parts = urlsplit(text)
-        port_ok = parts.port is None or parts.port > 0
-    except ValueError:
-        # The text is not shown: no part of it can be told apart from a password.
-        raise SettingsError(name, "(hidden)", DATABASE_URL_ALLOWED) from None
     fine = {
         "memory": text == "memory://",
         "sqlite": text.startswith("sqlite:///") and len(text) > len("sqlite:///"),
-        "postgresql": port_ok and "://" in text,
+        "postgresql": _postgres_parts(text) is not None,
     }.get(url.technology, False)
     if not fine:
-        raise SettingsError(name, str(url), DATABASE_URL_ALLOWED)
+        raise SettingsError(name, str(url) if text else "", DATABASE_URL_ALLOWED)
     return url
 
 
