@@ -1,0 +1,76 @@
+"""How values look in SQLite: instants are whole microseconds since the Unix epoch, lists of integers are JSON."""
+
+import sqlite3
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from sqslite.domain.leases import Lease, Receipt
+from sqslite.domain.messages import BodyKind, Message
+from sqslite.domain.queues import Queue, QueueSettings
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def stored_instant(instant: datetime) -> int:
+    """The instant as a column holds it."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def instant_of(stored: int) -> datetime:
+    """The instant that a column holds, aware, UTC."""
+    return _EPOCH + timedelta(microseconds=stored)
+
+
+def optional_instant_of(stored: int | None) -> datetime | None:
+    """The instant that a column holds, None where it holds none."""
+    return None if stored is None else instant_of(stored)
+
+
+def stored_list(numbers: Iterable[int]) -> str:
+    """Integers as one parameter for json_each, so that no batch meets SQLite's limit of parameters."""
+    return msgspec.json.encode(list(numbers)).decode("ascii")
+
+
+def message_of(row: sqlite3.Row) -> Message:
+    """The message of a row."""
+    return Message(
+        id=row["id"],
+        body=row["body"],
+        body_kind=BodyKind(row["body_kind"]),
+        enqueued_at=instant_of(row["enqueued_at"]),
+        not_before=instant_of(row["not_before"]),
+        lease_until=optional_instant_of(row["lease_until"]),
+        delivery_count=row["delivery_count"],
+        max_retries=row["max_retries"],
+        dlq=row["dlq"],
+        trace_id=row["trace_id"],
+        last_error=row["last_error"],
+        origin_queue=row["origin_queue"],
+        origin_delivery_count=row["origin_delivery_count"],
+    )
+
+
+def receipt_of(row: sqlite3.Row) -> Receipt:
+    """The current receipt of a row that was claimed."""
+    return Receipt(row["partition_id"], row["id"], row["delivery_count"], row["receipt_secret"])
+
+
+def lease_of(row: sqlite3.Row) -> Lease:
+    """The lease of a row that is leased."""
+    return Lease(
+        queue=row["queue"],
+        receipt=receipt_of(row),
+        lease_until=instant_of(row["lease_until"]),
+        delivery_count=row["delivery_count"],
+        max_retries=row["max_retries"],
+        dlq=row["dlq"],
+    )
+
+
+def queue_of(row: sqlite3.Row) -> Queue:
+    """The queue of a row."""
+    settings = msgspec.json.decode(row["settings"], type=QueueSettings)
+    return Queue(name=row["name"], partition_id=row["partition_id"], settings=settings)

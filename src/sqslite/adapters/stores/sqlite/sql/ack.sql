@@ -1,0 +1,3 @@
+DELETE FROM messages
+WHERE id IN (SELECT value FROM json_each(:ids))
+RETURNING id, claimed_at

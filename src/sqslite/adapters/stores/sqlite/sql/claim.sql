@@ -1,0 +1,21 @@
+UPDATE messages
+SET claimed_at     = :now,
+    lease_until    = :lease_until,
+    delivery_count = delivery_count + 1,
+    receipt_secret = substr(:secrets, (due.place - 1) * :secret_bytes + 1, :secret_bytes)
+FROM (
+    SELECT id, row_number() OVER (ORDER BY not_before, id) AS place
+    FROM (
+        SELECT id, not_before
+        FROM messages INDEXED BY messages_ready
+        WHERE partition_id = :partition_id
+          AND lease_until IS NULL
+          AND not_before <= :now
+        ORDER BY not_before, id
+        LIMIT :limit
+    )
+) AS due
+WHERE messages.id = due.id
+RETURNING
+    id, body, body_kind, enqueued_at, not_before, lease_until, delivery_count, max_retries, dlq, trace_id,
+    last_error, origin_queue, origin_delivery_count, partition_id, receipt_secret

@@ -1,0 +1,3 @@
+UPDATE messages
+SET lease_until = :lease_until
+WHERE id = :id

@@ -1,0 +1,3 @@
+SELECT name, partition_id, settings
+FROM queues
+WHERE name = :name
