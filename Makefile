@@ -9,9 +9,10 @@ PY := $(VENV)/bin/python
 RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
-# The newest Python that really runs: a version manager's shim may exist for a version that is not installed.
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
-	$$p -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+# The newest Python that really runs (a version manager's shim may exist for a version that is not installed), and
+# rather one that can make virtual environments than one that is newer.
+PYTHON ?= $(shell for also in 'import ensurepip, venv' pass; do for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -I -c "import sys; assert sys.version_info >= (3, 11); $$also" >/dev/null 2>&1 && echo $$p && exit; done; done)
 
 # Processes for the tests; PostgreSQL's tests share one server per process.
 TEST_PROCESSES ?= 2
