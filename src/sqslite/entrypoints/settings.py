@@ -1,8 +1,9 @@
 """What the operator decides, read once from the environment and checked before anything starts."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from msgspec import Struct, field
@@ -55,8 +56,8 @@ class DatabaseUrl(Struct, frozen=True):
 
     __repr__ = __str__
 
-    def __rich_repr__(self) -> Iterable[str]:
-        yield str(self)
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("url", str(self))]
 
     @property
     def technology(self) -> str:

@@ -13,9 +13,10 @@ def from_json(raw: bytes, kind: BodyKind) -> bytes:
     """The bytes of a body whose JSON text was sent. Raises InvalidValue where it does not fit its kind."""
     if kind is BodyKind.JSON:
         return raw
-    value = msgspec.json.decode(raw)
-    if not isinstance(value, str):
-        raise InvalidValue("body", value, f"a string when body_kind is {kind}")
+    try:
+        value = msgspec.json.decode(raw, type=str)
+    except msgspec.DecodeError:
+        raise InvalidValue("body", msgspec.Raw(raw), f"a string when body_kind is {kind}") from None
     if kind is BodyKind.TEXT:
         return value.encode()
     try:

@@ -27,6 +27,7 @@ class RequestErrorCode(enum.StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     REQUEST_TIMEOUT = "request_timeout"
     REQUEST_TOO_LARGE = "request_too_large"
+    UNSUPPORTED_ENCODING = "unsupported_encoding"
     INTERNAL = "internal"
 
 
@@ -48,6 +49,7 @@ STATUS: dict[ErrorCode | RequestErrorCode, int] = {
     RequestErrorCode.METHOD_NOT_ALLOWED: 405,
     RequestErrorCode.REQUEST_TIMEOUT: 408,
     RequestErrorCode.REQUEST_TOO_LARGE: 413,
+    RequestErrorCode.UNSUPPORTED_ENCODING: 415,
     RequestErrorCode.INTERNAL: 500,
 }
 
@@ -92,6 +94,12 @@ class RequestTooLarge(RequestError):
     """The request body has more bytes than any call takes."""
 
     code = RequestErrorCode.REQUEST_TOO_LARGE
+
+
+class UnsupportedEncoding(RequestError):
+    """The request body is compressed."""
+
+    code = RequestErrorCode.UNSUPPORTED_ENCODING
 
 
 def answer(error: SqsliteError | RequestError) -> Response[ErrorOut]:

@@ -4,13 +4,14 @@ from importlib.metadata import version
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Request, Response, route
 from litestar.enums import MediaType
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from msgspec import Struct
 
 from sqslite.domain import limits
 from sqslite.entrypoints.http import shapes
+from sqslite.entrypoints.http.routes import READ
 
 _QUEUE = {
     "name": "queue",
@@ -34,6 +35,7 @@ _ERRORS = {
     408: "The request body did not arrive in time.",
     409: "The receipt is stale: a later delivery superseded it, or its lease was given up.",
     413: "The body is too large.",
+    415: "The request body is compressed.",
     503: "The store is busy or away; try again after Retry-After seconds.",
 }
 
@@ -54,7 +56,7 @@ class Call(Struct, frozen=True, kw_only=True):
     errors: tuple[int, ...] = ()
 
 
-_READ = (400, 408, 413, 503)
+_READ = (400, 408, 413, 415, 503)
 CALLS = (
     Call(
         method="post",
@@ -183,7 +185,7 @@ def _operation(call: Call, schemas: dict[Any, Any]) -> dict[str, Any]:
     return operation
 
 
-@get(["/schema", "/schema/openapi.json"], sync_to_thread=False)
+@route(["/schema", "/schema/openapi.json"], http_method=READ, sync_to_thread=False)
 def openapi(request: Request[Any, Any, Any]) -> Response[Any]:
     """Show the document: to browsers as a page, to programs as JSON."""
     if request.url.path == "/schema" and "text/html" in request.headers.get("accept", ""):

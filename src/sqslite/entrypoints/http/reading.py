@@ -4,12 +4,12 @@ import asyncio
 import enum
 import re
 from functools import cache
-from typing import TypeVar, get_type_hints
+from typing import TypeVar, get_args, get_type_hints
 
 import msgspec
 from litestar import Request
 
-from sqslite.domain.errors import InvalidValue
+from sqslite.domain.errors import InvalidValue, shown
 from sqslite.entrypoints.http.errors import (
     InvalidJson,
     MissingField,
@@ -17,6 +17,7 @@ from sqslite.entrypoints.http.errors import (
     RequestTimeout,
     RequestTooLarge,
     UnknownField,
+    UnsupportedEncoding,
 )
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -32,7 +33,13 @@ _WRONG_TYPE = re.compile(
 )
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*?)`(?: - at .*)?", re.DOTALL)
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>.*?)`(?: - at .*)?")
-_EXPECTED_WORDS = {"int": "a whole number", "str": "a string", "object": "a JSON object", "bool": "true or false"}
+_EXPECTED_WORDS = {
+    "int": "a whole number",
+    "str": "a string",
+    "object": "a JSON object",
+    "dict": "a JSON object",
+    "NoneType": "null",
+}
 
 
 async def read(request: Request, shape: type[T], bytes_max: int) -> T:  # type: ignore[type-arg]
@@ -41,7 +48,10 @@ async def read(request: Request, shape: type[T], bytes_max: int) -> T:  # type: 
 
 
 async def read_bytes(request: Request, bytes_max: int) -> bytes:  # type: ignore[type-arg]
-    """The request's body. Raises RequestTooLarge and RequestTimeout."""
+    """The request's body. Raises RequestTooLarge, RequestTimeout and UnsupportedEncoding."""
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise UnsupportedEncoding(f"the request body must come without a content-encoding; got {shown(encoding)}")
     try:
         async with asyncio.timeout(BODY_READ_S_MAX):
             return await _received(request, bytes_max)
@@ -95,21 +105,26 @@ def _explained(fault: msgspec.ValidationError, raw: bytes, shape: type[msgspec.S
     text = str(fault)
     known = ", ".join(shape.__struct_encode_fields__)
     if match := _UNKNOWN_FIELD.fullmatch(text):
-        return UnknownField(f"unknown field {match['name']!r}; known are {known}")
+        return UnknownField(f"unknown field {shown(match['name'])}; known are {known}")
     if match := _MISSING_FIELD.fullmatch(text):
         return MissingField(f"the field {match['name']} is required; known are {known}")
     match = _WRONG_TYPE.fullmatch(text)
     path = (match and match["path"]) or ""
-    expected = _expected((match and match["expected"]) or "", get_type_hints(shape).get(path))
+    expected = _expected((match and match["expected"]) or "", get_type_hints(shape).get(path) if path else dict)
     return InvalidValue(path or "the request body", _value_at(raw, path), expected)
 
 
 def _expected(types: str, hint: object) -> str:
     if isinstance(hint, enum.EnumMeta):
         return f"one of {', '.join(member.value for member in list[enum.Enum](hint))}"
+    # Of numbers beyond all bounds, msgspec does not say what was expected instead.
+    types = types or "|".join(kind.__name__ for kind in get_args(hint) or (hint,) if isinstance(kind, type))
     return " or ".join(_EXPECTED_WORDS.get(word.strip(), word.strip()) for word in types.split("|"))
 
 
-def _value_at(raw: bytes, path: str) -> object:
-    value = msgspec.json.decode(raw)
-    return value.get(path) if isinstance(value, dict) and path else value
+def _value_at(raw: bytes, path: str) -> msgspec.Raw:
+    """The JSON text of the value at fault: not all that is JSON can be decoded, such as 1e999."""
+    try:
+        return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])[path] if path else msgspec.Raw(raw)
+    except (msgspec.DecodeError, KeyError, RecursionError):
+        return msgspec.Raw(raw)

@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
-from litestar import Request, Response, get, post
+from litestar import Request, Response, post, route
 from litestar.datastructures import State
-from litestar.enums import MediaType
+from litestar.enums import HttpMethod, MediaType
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from sqslite.adapters.metrics import Exposition
@@ -23,6 +23,9 @@ from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX, read
 CONTROL_BYTES_MAX = ENVELOPE_BYTES_MAX
 _MESSAGE_ID = re.compile(r"[0-9]{1,16}", re.ASCII)
 
+# To a HEAD the server sends all but the body.
+READ = (HttpMethod.GET, HttpMethod.HEAD)
+
 JsonRequest = Request[Any, Any, State]
 
 
@@ -35,20 +38,20 @@ class Ports(Struct, frozen=True):
     request_bytes_max: int
 
 
-@get("/healthz", media_type=MediaType.TEXT, sync_to_thread=False)
+@route("/healthz", http_method=READ, media_type=MediaType.TEXT, sync_to_thread=False)
 def healthz() -> str:
     """Answer as long as the process runs."""
     return "ok"
 
 
-@get("/readyz", media_type=MediaType.TEXT)
+@route("/readyz", http_method=READ, media_type=MediaType.TEXT)
 async def readyz(ports: Ports) -> str:
     """Answer once the store answers."""
     await ports.ping()
     return "ready"
 
 
-@get("/metrics")
+@route("/metrics", http_method=READ)
 async def metrics(ports: Ports) -> Response[bytes]:
     """Show the metrics to Prometheus."""
     return Response(await ports.exposition.render(), headers={"content-type": ports.exposition.content_type})
