@@ -25,7 +25,7 @@ unexport PIP_REQUIREMENT PIP_EDITABLE PIP_REQUIRE_HASHES PIP_NO_BUILD_ISOLATION 
 export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# A checkout that was moved or copied brings an environment that points at its old place: set it up again.
+# The stamp says where the environment was made: in a checkout that was moved or copied it is made anew.
 ifneq ($(shell cat $(RUNTIME) 2>/dev/null),$(CURDIR))
 .PHONY: $(RUNTIME)
 endif
@@ -97,7 +97,7 @@ $(RUNTIME): pyproject.toml
 	@$(PYTHON) -I -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments:" \
 		"install its venv module (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..." >&2
-	@$(PY) -I -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	@test "$$(cat $@ 2>/dev/null)" = "$(CURDIR)" && $(PY) -I -m pip --version >/dev/null 2>&1 || \
 		$(PYTHON) -m venv --clear $(VENV)
 	@$(PY) -m pip install --quiet --editable .
 	@printf '%s' "$(CURDIR)" > $@
