@@ -42,9 +42,9 @@ class Turns:
         self._waiters_max = waiters_max
 
     @contextlib.asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Hold a turn. Raises Overloaded where the line is full."""
-        if self._free.locked() and self._waiters >= self._waiters_max:
+    async def one(self, bounded: bool = True) -> AsyncIterator[None]:
+        """Hold a turn. Raises Overloaded where the line is full and the caller is bounded by it."""
+        if bounded and self._free.locked() and self._waiters >= self._waiters_max:
             raise Overloaded(f"{self._waiters} calls wait for SQLite already; try again shortly")
         self._waiters += 1
         try:
@@ -88,18 +88,10 @@ class Connections:
         self._opened = True
 
     async def close(self) -> None:
-        """Finish what runs, bring the log into the file, and end the threads."""
+        """Finish what runs, refuse what waits, bring the log into the file, and end the threads."""
         self._opened = False
-        async with self._writing.one():
-            for reader in self._readers:
-                await _close_quietly(reader)
-            self._readers = []
-            if self._writer is not None:
-                # Whoever opens the file next reads the log all the same.
-                with contextlib.suppress(sqlite3.Error):
-                    await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
-                await _close_quietly(self._writer)
-                self._writer = None
+        # A thread left running would keep the process from ending.
+        await _carried_through(self._close())
 
     async def read(self, sql: str, parameters: Mapping[str, Any]) -> list[sqlite3.Row]:
         """The rows of one statement, which sees all that was committed before it began."""
@@ -117,6 +109,17 @@ class Connections:
         async with self._writing.one():
             self._check_open()
             return await _carried_through(self._transaction(work))
+
+    async def _close(self) -> None:
+        async with self._writing.one(bounded=False):
+            readers, self._readers = self._readers, []
+            for reader in readers:
+                await _close_quietly(reader)
+            if self._writer is not None:
+                # Whoever opens the file next reads the log all the same.
+                with contextlib.suppress(sqlite3.Error):
+                    await self._writer.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+                await self._drop_writer()
 
     async def _transaction(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
         with self._translated():

@@ -4,9 +4,10 @@ SET claimed_at     = :now,
     delivery_count = delivery_count + 1,
     receipt_secret = substr(:secrets, (due.place - 1) * :secret_bytes + 1, :secret_bytes)
 FROM (
-    SELECT id, row_number() OVER (ORDER BY not_before, id) AS place
+    -- Any numbering will do: it only gives each message a secret of its own.
+    SELECT id, row_number() OVER () AS place
     FROM (
-        SELECT id, not_before
+        SELECT id
         FROM messages INDEXED BY messages_ready
         WHERE partition_id = :partition_id
           AND lease_until IS NULL
