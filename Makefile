@@ -10,9 +10,11 @@ RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
 # The newest Python that really runs (a version manager's shim may exist for a version that is not installed), and
-# rather one that can make virtual environments than one that is newer.
-PYTHON ?= $(shell for also in 'import ensurepip, venv' pass; do for p in python3.13 python3.12 python3.11 python3; do \
-	$$p -I -c "import sys; assert sys.version_info >= (3, 11); $$also" >/dev/null 2>&1 && echo $$p && exit; done; done)
+# rather one that can make virtual environments than one that is newer. Looked for once, and only for the set-up.
+PYTHON ?= $(eval PYTHON := $(shell for also in 'import ensurepip, venv' pass; do \
+	for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -I -c "import sys; assert sys.version_info >= (3, 11); $$also" >/dev/null 2>&1 && echo $$p && exit; \
+	done; done))$(PYTHON)
 
 # Processes for the tests; PostgreSQL's tests share one server per process.
 TEST_PROCESSES ?= 2
