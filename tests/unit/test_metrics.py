@@ -308,7 +308,8 @@ async def test_a_store_that_does_not_answer_costs_the_depths_and_nothing_else(mo
         return []
 
     monkeypatch.setattr(world, "depths", never)
-    shown = await world.shown()
+    async with asyncio.timeout(5):
+        shown = await world.shown()
     assert not [name for name, _ in shown if name.startswith("sqs_queue_")]
     assert value_of(shown, "sqs_store_errors_total", method="depths", code="internal") == 1
 
