@@ -33,6 +33,7 @@ _WRONG_TYPE = re.compile(
 )
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*?)`(?: - at .*)?", re.DOTALL)
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>.*?)`(?: - at .*)?")
+_LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
 _EXPECTED_WORDS = {
     "int": "a whole number",
     "str": "a string",
@@ -70,7 +71,8 @@ def decode(raw: bytes, shape: type[T]) -> T:
     except msgspec.ValidationError as fault:
         raise _explained(fault, raw, shape) from None
     except msgspec.DecodeError as fault:
-        raise InvalidJson(f"the request body must be JSON: {fault}") from None
+        hint = "; is that a surrogate escape without its pair?" if _LONE_SURROGATE.search(raw) else ""
+        raise InvalidJson(f"the request body must be JSON: {fault}{hint}") from None
     except RecursionError:
         raise InvalidJson("the request body is nested too deeply") from None
     return decoded
