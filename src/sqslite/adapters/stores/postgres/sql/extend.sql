@@ -1,0 +1,17 @@
+WITH wished AS MATERIALIZED (
+    SELECT
+        id,
+        receipt_secret,
+        {now} + visibility_ms * interval '1 millisecond' AS lease_until,
+        {now} + (visibility_ms - $5::bigint) * interval '1 millisecond' AS claimed_since
+    FROM unnest($2::bigint[], $3::bytea[], $4::bigint[]) AS asked (id, receipt_secret, visibility_ms)
+)
+UPDATE sqslite.messages AS m
+SET lease_until = wished.lease_until
+FROM wished
+WHERE
+    m.partition_id = $1
+    AND m.id = wished.id
+    AND m.receipt_secret = wished.receipt_secret
+    AND m.claimed_at >= wished.claimed_since
+RETURNING m.id, m.receipt_secret, m.lease_until

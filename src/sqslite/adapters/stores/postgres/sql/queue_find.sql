@@ -1,0 +1,3 @@
+SELECT name, partition_id, settings::text
+FROM sqslite.queues
+WHERE name = $1
