@@ -57,3 +57,12 @@ def check_text(field: str, text: str, chars_max: int) -> str:
     if any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
         raise InvalidValue(field, text, "free of control characters")
     return text
+
+
+def check_error(text: str) -> str:
+    """The error text of a failed piece of work, or InvalidValue where it is too long or no storage keeps it as text."""
+    if any(char == "\0" or unicodedata.category(char) == "Cs" for char in text):
+        raise InvalidValue("error", text, "free of NUL and of lone surrogates")
+    if len(text.encode()) > ERROR_BYTES_MAX:
+        raise InvalidValue("error", text, f"at most {ERROR_BYTES_MAX} bytes")
+    return text

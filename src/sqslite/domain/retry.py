@@ -1,6 +1,7 @@
 """What becomes of a lease that ended without an ack: the one retry policy."""
 
 import enum
+import math
 
 from msgspec import Struct
 
@@ -56,7 +57,11 @@ def decide(lease: Lease, backoff: Backoff, jitter: float) -> Requeue | DeadLette
 
 def pause_ms(backoff: Backoff, delivery_count: int, jitter: float) -> int:
     """The pause after the delivery_count-th delivery, 0..max_ms milliseconds; `jitter` is in 0..1."""
-    full_ms = min(float(backoff.max_ms), _grown_ms(backoff, max(1, delivery_count)))
+    try:
+        grown_ms = _grown_ms(backoff, max(1, delivery_count)) if backoff.base_ms else 0.0
+    except OverflowError:
+        grown_ms = math.inf
+    full_ms = min(float(backoff.max_ms), grown_ms)
     return int(full_ms * (1.0 - backoff.jitter * jitter))
 
 
@@ -69,7 +74,4 @@ def _grown_ms(backoff: Backoff, delivery_count: int) -> float:
         case BackoffKind.LINEAR:
             return float(backoff.base_ms) * delivery_count
         case BackoffKind.EXPONENTIAL:
-            try:
-                return backoff.base_ms * backoff.factor ** (delivery_count - 1)
-            except OverflowError:
-                return float(backoff.max_ms)
+            return backoff.base_ms * backoff.factor ** (delivery_count - 1)

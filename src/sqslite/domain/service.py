@@ -85,8 +85,14 @@ class QueueService:
             return []
         visibility_ms = visibility_ms or source.settings.visibility_ms or self._defaults.visibility_ms
         deliveries = await self._claim_from(source, limit, visibility_ms)
-        if len(deliveries) < limit and await self._sweep.settle_due(source.partition_id):
-            deliveries += await self._claim_from(source, limit - len(deliveries), visibility_ms)
+        if len(deliveries) < limit:
+            try:
+                if await self._sweep.settle_due(source.partition_id):
+                    deliveries += await self._claim_from(source, limit - len(deliveries), visibility_ms)
+            except SqsliteError:
+                # What is leased already belongs in its receiver's hands: dropping it would cost it a delivery.
+                if not deliveries:
+                    raise
         return deliveries
 
     async def ack(self, receipts: Sequence[Receipt]) -> list[SqsliteError | None]:
@@ -119,11 +125,16 @@ class QueueService:
         """Give leases up: retry policy and wish decide what becomes of each message; None, or why not, in order."""
         for nack in nacks:
             _check_wish(nack.wish)
-        wishes = {nack.receipt.message_id: nack.wish for nack in nacks}
 
         async def settle(partition_id: int, part: Sequence[Nack]) -> list[SqsliteError | None]:
             held = await self._store.held(partition_id, [nack.receipt for nack in part])
             leases = [lease for lease in held.leases if not isinstance(lease, Refusal)]
+            # A superseded receipt has no say in what becomes of the message, so its wish is left out.
+            wishes = {
+                nack.receipt.message_id: nack.wish
+                for nack, lease in zip(part, held.leases, strict=True)
+                if not isinstance(lease, Refusal)
+            }
             settled = await self._sweep.settle(Expired(held.now, leases), wishes)
             return [
                 _refused(nack.receipt.message_id, lease)
@@ -169,22 +180,30 @@ class QueueService:
         items: Sequence[_Item],
         partition_of: Callable[[_Item], int],
         call: Callable[[int, Sequence[_Item]], Awaitable[Sequence[_Result]]],
-    ) -> list[_Result]:
-        """Call once per partition and bring the results back into the items' order."""
+    ) -> list[_Result | SqsliteError]:
+        """Call once per partition and bring the results back into the items' order.
+
+        A call that fails is the answer to its own items only: other partitions have been changed for good.
+        """
         places: dict[int, list[int]] = defaultdict(list)
         for place, item in enumerate(items):
             places[partition_of(item)].append(place)
-        results: dict[int, _Result] = {}
+        results: dict[int, _Result | SqsliteError] = {}
         for partition_id, own in places.items():
-            results.update(zip(own, await call(partition_id, [items[place] for place in own]), strict=True))
+            try:
+                results.update(zip(own, await call(partition_id, [items[place] for place in own]), strict=True))
+            except SqsliteError as error:
+                results.update(dict.fromkeys(own, error))
         return [results[place] for place in range(len(items))]
 
-    def _acked(self, message_ids: Sequence[int], outcomes: Sequence[Acked | Refusal]) -> list[SqsliteError | None]:
+    def _acked(
+        self, message_ids: Sequence[int], outcomes: Sequence[Acked | Refusal | SqsliteError]
+    ) -> list[SqsliteError | None]:
         now = self._clock.now()
         results: list[SqsliteError | None] = []
         ages_ms: list[float] = []
         for message_id, outcome in zip(message_ids, outcomes, strict=True):
-            if isinstance(outcome, Refusal):
+            if not isinstance(outcome, Acked):
                 results.append(_refused(message_id, outcome))
                 continue
             results.append(None)
@@ -209,16 +228,18 @@ def _check_body(message: NewMessage) -> None:
 def _check_wish(wish: Wish) -> None:
     if wish.delay_ms is not None:
         limits.check_range("delay_ms", wish.delay_ms, 0, limits.DELAY_MS_MAX)
-    if wish.error is not None and len(wish.error.encode()) > limits.ERROR_BYTES_MAX:
-        raise InvalidValue("error", wish.error, f"at most {limits.ERROR_BYTES_MAX} bytes")
+    if wish.error is not None:
+        limits.check_error(wish.error)
 
 
-def _extended(extension: Extension, outcome: datetime | Refusal) -> datetime | SqsliteError:
+def _extended(extension: Extension, outcome: datetime | Refusal | SqsliteError) -> datetime | SqsliteError:
     if outcome is Refusal.TOO_LONG:
         allowed = f"so short that the lease ends within {limits.VISIBILITY_MS_MAX} ms of its claim"
         return InvalidValue("visibility_ms", extension.visibility_ms, allowed)
-    return _refused(extension.receipt.message_id, outcome) if isinstance(outcome, Refusal) else outcome
+    return outcome if isinstance(outcome, datetime) else _refused(extension.receipt.message_id, outcome)
 
 
-def _refused(message_id: int, refusal: Refusal) -> SqsliteError:
+def _refused(message_id: int, refusal: Refusal | SqsliteError) -> SqsliteError:
+    if isinstance(refusal, SqsliteError):
+        return refusal
     return MessageNotFound(message_id) if refusal is Refusal.MISSING else StaleReceipt(message_id)

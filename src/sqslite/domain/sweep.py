@@ -6,6 +6,7 @@ lock is held in between, so any number of sweepers may run, and one that dies lo
 
 from collections import defaultdict
 from collections.abc import Mapping
+from datetime import datetime
 
 from msgspec import Struct
 
@@ -18,6 +19,8 @@ PAGE_LEASES_MAX = 500
 # A lease that another node gave out after we last looked is seen this much later at most, so that it is
 # settled well within a second of its expiry (promise 6).
 LOOK_EVERY_MS = 250
+# Between two sweeps at least, so that a lease which is over and yet cannot be settled does not make a busy loop.
+PAUSE_MS = 10
 RETRY_MS_FIRST = 250
 RETRY_MS_MAX = 5 * SECOND_MS
 
@@ -61,8 +64,11 @@ class Sweep:
         while True:
             try:
                 await self._sweep_once()
-                await self._wait_until_due()
-                retry_ms = RETRY_MS_FIRST
+                interval_over_at = self._clock.now() + ms(self._interval_ms)
+                due = False
+                while not due:
+                    due = await self._dozed_until_due(interval_over_at)
+                    retry_ms = RETRY_MS_FIRST
             except Exception as error:
                 self._observer.sweep_failed(error, retry_ms)
                 await self._clock.sleep_until(self._clock.now() + ms(retry_ms))
@@ -118,12 +124,11 @@ class Sweep:
         await self.settle_due()
         self._observer.swept((self._clock.now() - started_at).total_seconds())
 
-    async def _wait_until_due(self) -> None:
-        interval_over_at = self._clock.now() + ms(self._interval_ms)
-        while (now := self._clock.now()) < interval_over_at:
-            due = await self._store.next_due()
-            # Only differences of the store's time count here: this node's clock may be off.
-            to_go = ms(self._interval_ms) if due.at is None else due.at - due.now
-            if to_go <= ms(0):
-                return
-            await self._clock.sleep_until(min(interval_over_at, now + min(to_go, ms(LOOK_EVERY_MS))))
+    async def _dozed_until_due(self, interval_over_at: datetime) -> bool:
+        """Sleep until it is time to look again; True where it is time to sweep."""
+        due = await self._store.next_due()
+        # Only differences of the store's time count here: this node's clock may be off.
+        to_go = ms(self._interval_ms) if due.at is None else due.at - due.now
+        pause = min(max(to_go, ms(PAUSE_MS)), ms(LOOK_EVERY_MS))
+        await self._clock.sleep_until(min(interval_over_at, self._clock.now() + pause))
+        return to_go <= ms(0) or self._clock.now() >= interval_over_at

@@ -1,0 +1,95 @@
+"""One node of the system, whole but without I/O: the domain over a memory store, on a clock that the test moves."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sqslite.adapters.clock import VirtualClock
+from sqslite.adapters.entropy import SeededEntropy
+from sqslite.adapters.stores.faulty import Fault
+from sqslite.adapters.stores.memory import MemoryStore
+from sqslite.domain.directory import QueueDirectory
+from sqslite.domain.limits import SECOND_MS, ms
+from sqslite.domain.messages import Delivery, Message, NewMessage
+from sqslite.domain.ports import Depth, Store
+from sqslite.domain.queues import Defaults, QueueSettings
+from sqslite.domain.service import QueueService
+from sqslite.domain.sweep import Sweep
+from tests.unit.recording_observer import RecordingObserver
+
+INTERVAL_MS = 60 * SECOND_MS
+
+
+class Plan(Iterator[Fault]):
+    """Faults to come, to which a test may add as it goes."""
+
+    def __init__(self, *faults: Fault) -> None:
+        self.faults = deque(faults)
+
+    def __next__(self) -> Fault:
+        if not self.faults:
+            raise StopIteration
+        return self.faults.popleft()
+
+
+@dataclass
+class Node:
+    """`backend` is what the messages really are in; `service` and `sweep` see it through the node's own store."""
+
+    clock: VirtualClock
+    backend: MemoryStore
+    observer: RecordingObserver
+    directory: QueueDirectory
+    sweep: Sweep
+    service: QueueService
+
+    async def enqueue(self, *messages: NewMessage, queue: str = "orders") -> list[int]:
+        ids = await self.service.enqueue(queue, messages or (message(),))
+        assert all(isinstance(message_id, int) for message_id in ids), ids
+        return ids
+
+    async def claim_one(self, queue: str = "orders", visibility_ms: int | None = None) -> Delivery:
+        (delivery,) = await self.service.claim(queue, 1, visibility_ms)
+        return delivery
+
+    async def messages(self, queue: str = "orders") -> list[Message]:
+        found = await self.backend.find(queue)
+        return await self.backend.peek(found.partition_id, 0, 10_000) if found else []
+
+    async def depth(self, queue: str = "orders") -> Depth:
+        found = await self.backend.find(queue)
+        (depth,) = await self.backend.depths([found])
+        return depth
+
+    async def create(self, queue: str, **settings: object) -> None:
+        await self.backend.ensure(queue, QueueSettings(**settings))
+
+    def shift(self, milliseconds: int) -> None:
+        self.clock.shift(ms(milliseconds))
+
+    async def advance(self, milliseconds: int) -> None:
+        await self.clock.advance(ms(milliseconds))
+
+    def neighbour(self, decorate: Callable[[Store], Store] = lambda store: store) -> "Node":
+        """Another node on the same storage."""
+        return node(decorate, clock=self.clock, backend=self.backend)
+
+
+def node(
+    decorate: Callable[[Store], Store] = lambda store: store,
+    *,
+    defaults: Defaults | None = None,
+    clock: VirtualClock | None = None,
+    backend: MemoryStore | None = None,
+) -> Node:
+    clock = clock or VirtualClock()
+    backend = backend or MemoryStore(clock)
+    store, entropy, observer = decorate(backend), SeededEntropy(), RecordingObserver()
+    directory = QueueDirectory(backend, clock)
+    sweep = Sweep(store, directory, clock, entropy, observer, INTERVAL_MS)
+    service = QueueService(store, directory, sweep, clock, entropy, observer, defaults or Defaults())
+    return Node(clock, backend, observer, directory, sweep, service)
+
+
+def message(body: bytes = b'{"n":1}', **fields: object) -> NewMessage:
+    return NewMessage(body=body, **fields)

@@ -1,0 +1,100 @@
+"""The directory: what a node remembers of the catalog, for how long, and how much of it."""
+
+import pytest
+
+from sqslite.adapters.clock import VirtualClock
+from sqslite.adapters.stores.memory import MemoryStore
+from sqslite.domain import directory as directory_module
+from sqslite.domain.directory import REMEMBERED_MS, QueueDirectory
+from sqslite.domain.errors import StoreUnavailable
+from sqslite.domain.limits import ms
+from sqslite.domain.queues import Queue, QueueSettings
+
+
+class AskedCatalog(MemoryStore):
+    """Counts the questions, and answers none while it is `away`."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        self.asked: list[str] = []
+        self.away = False
+
+    async def find(self, name: str) -> Queue | None:
+        self.asked.append(name)
+        if self.away:
+            raise StoreUnavailable("away on purpose")
+        return await super().find(name)
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def catalog(clock: VirtualClock) -> AskedCatalog:
+    return AskedCatalog(clock)
+
+
+@pytest.fixture
+def directory(catalog: AskedCatalog, clock: VirtualClock) -> QueueDirectory:
+    return QueueDirectory(catalog, clock)
+
+
+async def test_a_queue_is_asked_for_once_and_again_when_it_has_been_remembered_long_enough(directory, catalog, clock):
+    made = await catalog.ensure("orders", QueueSettings())
+    assert [await directory.find("orders") for _ in range(3)] == [made] * 3
+    clock.shift(ms(REMEMBERED_MS - 1))
+    assert await directory.find("orders") == made
+    assert catalog.asked == ["orders"]
+    clock.shift(ms(1))
+    assert await directory.find("orders") == made
+    assert catalog.asked == ["orders"] * 2
+
+
+async def test_a_queue_made_elsewhere_is_seen_at_once(directory, catalog):
+    assert await directory.find("orders") is None
+    made = await catalog.ensure("orders", QueueSettings(max_retries=9))
+    assert await directory.find("orders") == made
+    assert await directory.ensure("orders") == made
+
+
+async def test_an_unknown_queue_is_not_made_by_looking_for_it(directory, catalog):
+    assert await directory.find("orders") is None
+    assert await catalog.page("", 10) == []
+
+
+async def test_ensuring_makes_a_queue_with_default_settings_and_remembers_it(directory, catalog):
+    made = await directory.ensure("orders")
+    assert (made.name, made.settings) == ("orders", QueueSettings())
+    asked = list(catalog.asked)
+    assert await directory.ensure("orders") == await directory.find("orders") == made
+    assert catalog.asked == asked
+
+
+async def test_ensuring_many_gives_each_by_its_name_once(directory, catalog):
+    known = await catalog.ensure("known", QueueSettings(dlq="dead"))
+    queues = await directory.ensure_all(["known", "new", "known"])
+    assert set(queues) == {"known", "new"}
+    assert queues["known"] == known
+    assert queues["new"] == await catalog.find("new")
+    assert await directory.ensure_all([]) == {}
+
+
+async def test_no_more_queues_are_remembered_than_the_limit(directory, catalog, monkeypatch):
+    monkeypatch.setattr(directory_module, "REMEMBERED_QUEUES_MAX", 2)
+    for name in ("a", "b", "c"):
+        await directory.ensure(name)
+    catalog.asked.clear()
+    for name in ("c", "b", "a"):
+        await directory.find(name)
+    assert catalog.asked == ["a"]
+
+
+async def test_a_failure_of_the_catalog_is_told_and_not_remembered(directory, catalog):
+    made = await catalog.ensure("orders", QueueSettings())
+    catalog.away = True
+    with pytest.raises(StoreUnavailable):
+        await directory.find("orders")
+    catalog.away = False
+    assert await directory.find("orders") == made
