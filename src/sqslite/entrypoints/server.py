@@ -50,7 +50,8 @@ def serve(settings: Settings) -> None:
             http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_MS_MAX, max_buffer_size=HEADER_BYTES_MAX),
             workers_kill_timeout=STOP_S_MAX,
             respawn_failed_workers=settings.database_url.technology != "memory",
-            log_enabled=False,
+            # Its own lines, such as that of a worker started anew, go through our logging.
+            log_dictconfig={"loggers": {"_granian": {"propagate": True}}},
         ).serve()
 
 

@@ -1,0 +1,24 @@
+"""`python -m benchmarks [MODE]`: without a mode, the short table of full cycles on every store."""
+
+import click
+
+from benchmarks import cycles, pinned_snapshot
+
+
+@click.group(invoke_without_command=True)
+@click.option("--seconds", default=5.0, show_default=True, help="How long each row is measured.")
+@click.pass_context
+def main(context: click.Context, seconds: float) -> None:
+    """Benchmarks of sqslite; each starts what it needs and stops it again."""
+    if context.invoked_subcommand is None:
+        cycles.run(seconds)
+
+
+@main.command("pinned-snapshot")
+@click.option("--messages", default=200_000, show_default=True, help="Messages that flow through the queue.")
+def pinned(messages: int) -> None:
+    """Claim speed while another session pins an old snapshot, with and without the claim cursor."""
+    pinned_snapshot.run(messages)
+
+
+main(prog_name="benchmarks")

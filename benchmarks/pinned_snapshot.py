@@ -1,0 +1,75 @@
+"""Claim speed while another session pins an old snapshot, so that dead index entries cannot be cleared away.
+
+Messages flow through one queue of PostgreSQL at a small, steady backlog. Without the claim cursor every claim reads
+the dead entries of all messages claimed before it; with it, a claim starts where the last one ended.
+"""
+
+import asyncio
+import time
+
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.servers import postgres
+from sqslite.adapters.entropy import SystemEntropy
+from sqslite.adapters.stores.postgres.backend import PostgresBackend
+from sqslite.adapters.stores.postgres.claim_cursor import AlwaysFromTheStart, ClaimCursor, Cursor
+from sqslite.domain.messages import NewMessage
+from sqslite.domain.queues import QueueSettings
+
+BATCH = 100
+CLAIM = 10
+BACKLOG = 1_000
+WINDOWS = 10
+VISIBILITY_MS = 600_000
+
+
+def run(messages: int) -> None:
+    """Let that many messages flow, with the cursor and without, and print claim speed over time."""
+    table = Table(title=f"Claims of {CLAIM} under a pinned snapshot, {messages:,} messages through one queue")
+    for column in ("messages so far", "with cursor, msg/s", "without cursor, msg/s"):
+        table.add_column(column, justify="right")
+    with postgres() as url:
+        curves = [
+            asyncio.run(_flow(url, f"pinned-{type(cursor).__name__}", cursor, messages))
+            for cursor in (ClaimCursor(), AlwaysFromTheStart())
+        ]
+    for window, speeds in enumerate(zip(*curves, strict=True), start=1):
+        table.add_row(f"{messages * window // WINDOWS:,}", *[f"{speed:,.0f}" for speed in speeds])
+    ends = [curve[-1] / curve[0] for curve in curves]
+    table.add_row("last ÷ first", *[f"{ratio:.2f}" for ratio in ends])
+    Console(width=120).print(table)
+
+
+async def _flow(url: str, queue_name: str, cursor: Cursor, messages: int) -> list[float]:
+    """Messages claimed per second of claiming, one figure for each window of the flow."""
+    backend = PostgresBackend(url, cursor=cursor)
+    await backend.open()
+    await backend.migrate()
+    queue = await backend.catalog.ensure(queue_name, QueueSettings())
+    entropy = SystemEntropy()
+    batch = [NewMessage(body=b'{"n":1}', max_retries=5)] * BATCH
+    # autocommit off: the first statement opens the transaction, whose snapshot then stays.
+    pin = await psycopg.AsyncConnection.connect(url)
+    await pin.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+    await pin.execute("SELECT count(*) FROM sqslite.messages")
+    for _ in range(BACKLOG // BATCH):
+        await backend.store.enqueue(queue.partition_id, batch)
+    speeds: list[float] = []
+    claimed_in_window, claiming_s = 0, 0.0
+    while len(speeds) < WINDOWS:
+        await backend.store.enqueue(queue.partition_id, batch)
+        for _ in range(BATCH // CLAIM):
+            started = time.perf_counter()
+            deliveries = await backend.store.claim(queue.partition_id, CLAIM, VISIBILITY_MS, entropy.secrets(CLAIM))
+            claiming_s += time.perf_counter() - started
+            assert len(deliveries) == CLAIM
+            await backend.store.ack(queue.partition_id, [delivery.receipt for delivery in deliveries])
+            claimed_in_window += CLAIM
+        if claimed_in_window >= messages // WINDOWS:
+            speeds.append(claimed_in_window / claiming_s)
+            claimed_in_window, claiming_s = 0, 0.0
+    await pin.close()
+    await backend.close()
+    return speeds
