@@ -25,8 +25,6 @@ T = TypeVar("T", bound=msgspec.Struct)
 BODY_READ_S_MAX = 5.0
 # What a request may have around its message body: field names, other fields, white space.
 ENVELOPE_BYTES_MAX = 64 * 1024
-# A refused request is read to its end up to here, so that its sender sees the answer rather than a reset.
-DISCARDED_BYTES_MAX = 8 * 1024 * 1024
 
 _WRONG_TYPE = re.compile(
     r"(?:Expected `(?P<expected>[^`]+)`|(?P<other>.*?))(?:, got `[^`]+`)?(?: - at `\$\.?(?P<path>.*)`)?"
@@ -50,14 +48,28 @@ async def read(request: Request, shape: type[T], bytes_max: int) -> T:  # type: 
 
 async def read_bytes(request: Request, bytes_max: int) -> bytes:  # type: ignore[type-arg]
     """The request's body. Raises RequestTooLarge, RequestTimeout and UnsupportedEncoding."""
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding.lower() != "identity":
-        raise UnsupportedEncoding(f"the request body must come without a content-encoding; got {shown(encoding)}")
+    _check_head(dict(request.scope["headers"]), bytes_max)
+    chunks: list[bytes] = []
+    size = 0
     try:
         async with asyncio.timeout(BODY_READ_S_MAX):
-            return await _received(request, bytes_max)
+            more = True
+            while more:
+                event = await request.receive()
+                if event["type"] != "http.request":
+                    raise RequestError("the request ended before its body did")
+                more = event.get("more_body", False)
+                chunk = event.get("body", b"")
+                size += len(chunk)
+                # What is too large is read and dropped, so that its sender sees the answer rather than a reset.
+                if size <= bytes_max:
+                    chunks.append(chunk)
     except TimeoutError:
-        raise RequestTimeout(f"the request body must arrive within {BODY_READ_S_MAX:g} seconds") from None
+        if size <= bytes_max:
+            raise RequestTimeout(f"the request body must arrive within {BODY_READ_S_MAX:g} seconds") from None
+    if size > bytes_max:
+        raise _too_large(bytes_max)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def decode(raw: bytes, shape: type[T]) -> T:
@@ -83,24 +95,19 @@ def _decoder(shape: type[T]) -> msgspec.json.Decoder[T]:
     return msgspec.json.Decoder(shape)
 
 
-async def _received(request: Request, bytes_max: int) -> bytes:  # type: ignore[type-arg]
-    chunks: list[bytes] = []
-    size = 0
-    more = True
-    while more:
-        event = await request.receive()
-        if event["type"] != "http.request":
-            raise RequestError("the request ended before its body did")
-        more = event.get("more_body", False)
-        chunk = event.get("body", b"")
-        size += len(chunk)
-        if size <= bytes_max:
-            chunks.append(chunk)
-        elif size > bytes_max + DISCARDED_BYTES_MAX:
-            break
-    if size > bytes_max:
-        raise RequestTooLarge(f"the request body must have at most {bytes_max} bytes")
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+def _check_head(headers: dict[bytes, bytes], bytes_max: int) -> None:
+    encoding = headers.get(b"content-encoding", b"identity")
+    if encoding.lower() != b"identity":
+        shown_encoding = shown(encoding.decode("latin-1"))
+        raise UnsupportedEncoding(f"the request body must come without a content-encoding; got {shown_encoding}")
+    declared = headers.get(b"content-length", b"")
+    # Who waits for a go-ahead before sending can be told right away.
+    if b"expect" in headers and declared.isdigit() and int(declared) > bytes_max:
+        raise _too_large(bytes_max)
+
+
+def _too_large(bytes_max: int) -> RequestTooLarge:
+    return RequestTooLarge(f"the request body must have at most {bytes_max} bytes")
 
 
 def _explained(fault: msgspec.ValidationError, raw: bytes, shape: type[msgspec.Struct]) -> Exception:

@@ -27,7 +27,7 @@ def routed(path: str) -> str:
 
 def documented(route: str) -> str:
     """The path as clients write it."""
-    resource, _, verb = route.rpartition("/:")
-    if not verb or "/" in verb:
+    resource, separator, verb = route.rpartition("/:")
+    if not separator or "/" in verb:
         return route
     return f"{resource.removesuffix(':')}:{verb}" if resource.endswith("/:") else f"{resource}:{verb}"
