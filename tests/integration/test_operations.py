@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.integration.postgres_server import fresh_database
 from tests.integration.server_process import ServerProcess, environment, serving
 
 MESSAGES = 200
@@ -51,7 +52,7 @@ def test_sigterm_finishes_what_runs_and_ends_with_0(postgres_url: str, tmp_path:
             answered = 0
             while True:
                 try:
-                    answer = client.post("/v1/queues/stop/messages", json={"body": 1})
+                    answer = client.post(f"/v1/queues/stop-{workers}/messages", json={"body": 1})
                 except httpx.HTTPError:
                     return answered
                 assert answer.status_code == 201, answer.text
@@ -62,7 +63,10 @@ def test_sigterm_finishes_what_runs_and_ends_with_0(postgres_url: str, tmp_path:
         assert server.stop() == 0
         answered = sum(load.result() for load in loads)
     with psycopg.connect(postgres_url) as connection:
-        (stored,) = connection.execute("SELECT count(*) FROM sqslite.messages").fetchone()
+        (stored,) = connection.execute(
+            "SELECT count(*) FROM sqslite.messages JOIN sqslite.queues USING (partition_id) WHERE name = %s",
+            [f"stop-{workers}"],
+        ).fetchone()
     # The answer of a request that was under way may be lost with its connection, the message never.
     assert answered <= stored <= answered + 8
     assert answered > 0
@@ -111,13 +115,14 @@ def test_an_exhausted_pool_answers_503_and_never_hangs(postgres_url: str, tmp_pa
         assert client.post("/v1/queues/busy/messages", json={"body": 1}).status_code == 201
 
 
-def test_many_servers_starting_at_once_migrate_once(postgres_url: str, tmp_path: Path):
+def test_many_nodes_starting_at_once_migrate_once(postgres_server_url: str):
     command = [sys.executable, "-m", "sqslite", "migrate"]
-    processes = [
-        subprocess.Popen(command, env=environment(postgres_url), stdout=subprocess.PIPE, text=True) for _ in range(4)
-    ]
-    outputs = [process.communicate(timeout=60)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * 4
+    with fresh_database(postgres_server_url) as url:
+        nodes = [
+            subprocess.Popen(command, env=environment(url), stdout=subprocess.PIPE, text=True) for _ in range(4)
+        ]
+        outputs = [node.communicate(timeout=60)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0] * 4
     assert len([line for output in outputs for line in output.splitlines() if "0001" in line]) == 1
 
 
