@@ -17,7 +17,7 @@ _QUEUE = {
     "name": "queue",
     "in": "path",
     "required": True,
-    "description": f"The queue's name: {limits.QUEUE_NAME_ALLOWED}.",
+    "description": f"The queue's name, {limits.QUEUE_NAME_ALLOWED}",
     "schema": {"type": "string", "pattern": f"^{limits.QUEUE_NAME.pattern}$"},
     "example": "orders",
 }

@@ -11,15 +11,26 @@ from sqslite.domain.messages import BodyKind
 _NAME = {"pattern": f"^{limits.QUEUE_NAME.pattern}$"}
 
 
+_TEXT = {"maxLength": limits.TRACE_ID_CHARS_MAX, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}
+
+
 def _about(sentence: str, example: Any, **schema: Any) -> Meta:
     return Meta(description=sentence, examples=[example], extra_json_schema=schema or None)
+
+
+def _when(sentence: str, example: str) -> Meta:
+    return _about(sentence, example, format="date-time")
 
 
 def _range(low: int, high: int) -> dict[str, int]:
     return {"minimum": low, "maximum": high}
 
 
-_RECEIPT = _about("The receipt of the delivery, as handed out by the receive.", "AQAAAAAAAAABAAAAAAAAAHsAAAABq80")
+_RECEIPT = _about(
+    "The receipt of the delivery, as handed out by the receive.",
+    "AQAAAAAAAAABAAAAAAAAAHsAAAABoKGio6SlpqeoqaqrrK2urw",
+    pattern="^[A-Za-z0-9_-]{50}$",
+)
 _MESSAGE_ID = _about(
     "The message's id, unique in this service and below 2^53.", 123, **_range(1, limits.MESSAGE_ID_MAX)
 )
@@ -28,7 +39,14 @@ _MESSAGE_ID = _about(
 class EnqueueIn(Struct, forbid_unknown_fields=True):
     """A message to enqueue."""
 
-    body: Annotated[Raw, _about("Any JSON value except null; it comes back byte for byte.", {"task": "process-order"})]
+    body: Annotated[
+        Raw,
+        _about(
+            "Any JSON value except null; it comes back byte for byte.",
+            {"task": "process-order"},
+            **{"not": {"type": "null"}},
+        ),
+    ]
     body_kind: Annotated[
         BodyKind,
         _about("json: the value itself; text: body is a string; binary: body is a base64 string.", "json"),
@@ -48,7 +66,7 @@ class EnqueueIn(Struct, forbid_unknown_fields=True):
     dlq: Annotated[str | None, _about("The dead-letter queue's name.", "failed-queue", **_NAME)] = None
     trace_id: Annotated[
         str | None,
-        _about("A text for tracing, handed out with the message.", "xyz123", maxLength=limits.TRACE_ID_CHARS_MAX),
+        _about("A text for tracing, handed out with the message.", "xyz123", **_TEXT),
     ] = None
 
 
@@ -81,10 +99,10 @@ class MessageOut(Struct, omit_defaults=True):
     id: Annotated[int, _MESSAGE_ID]
     body: Annotated[Raw, _about("The JSON value as it was sent, or a string for text and binary.", {"task": "go"})]
     receipt: Annotated[str, _RECEIPT]
-    lease_until: Annotated[datetime | None, _about("When the lease ends, RFC 3339 in UTC.", "2026-01-07T10:00:30Z")]
+    lease_until: Annotated[datetime | None, _when("When the lease ends, RFC 3339 in UTC.", "2026-01-07T10:00:30Z")]
     delivery_count: Annotated[int, _about("How often it was delivered, this time included.", 1, minimum=1)]
     max_retries: Annotated[int, _about("Deliveries before dead-lettering.", 3, minimum=1)]
-    enqueued_at: Annotated[datetime, _about("When it was first enqueued.", "2026-01-07T10:00:00Z")]
+    enqueued_at: Annotated[datetime, _when("When it was first enqueued.", "2026-01-07T10:00:00Z")]
     dlq: Annotated[str | UnsetType, _about("The dead-letter queue's name; only when set.", "failed-queue")] = UNSET
     trace_id: Annotated[str | UnsetType, _about("The text given for tracing; only when set.", "xyz123")] = UNSET
     body_kind: Annotated[BodyKind, _about("How to read body; only when it is not json.", "text")] = BodyKind.JSON
@@ -118,7 +136,12 @@ class NackIn(Struct, forbid_unknown_fields=True):
         ),
     ] = None
     error: Annotated[
-        str | None, _about("Why the work failed, kept with the message; at most 4096 bytes.", "card declined")
+        str | None,
+        _about(
+            "Why the work failed, kept with the message; at most 4096 bytes.",
+            "card declined",
+            maxLength=limits.ERROR_BYTES_MAX,
+        ),
     ] = None
 
 
@@ -134,7 +157,7 @@ class ExtendIn(Struct, forbid_unknown_fields=True):
 class ExtendOut(Struct):
     """The lease ends later."""
 
-    lease_until: Annotated[datetime, _about("When the lease ends, RFC 3339 in UTC.", "2026-01-07T10:01:00Z")]
+    lease_until: Annotated[datetime, _when("When the lease ends, RFC 3339 in UTC.", "2026-01-07T10:01:00Z")]
 
 
 class ErrorOut(Struct):
