@@ -81,6 +81,7 @@ def test_the_demo_shows_its_four_parts_beside_messages_of_others(
         ("localhost:8080", "'localhost:8080' is no address of a server"),
         ("http://localhost:eighty", "'http://localhost:eighty' is no address of a server"),
     ],
+    ids=["nobody listens", "no scheme", "no port"],  # the free port differs between test processes, a name must not
 )
 def test_where_nobody_listens_the_demo_says_so(url: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_demo(url) == 1
