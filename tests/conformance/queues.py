@@ -9,8 +9,12 @@ from tests.conformance.world import World, message
 
 SETTINGS = QueueSettings(
     visibility_ms=5_000,
+    delay_ms=250,
     max_retries=3,
     dlq="dead",
+    receive_wait_ms=10_000,
+    body_bytes_max=1_024,
+    tags={"team": "billing é", "": ""},
     backoff=Backoff(kind=BackoffKind.EXPONENTIAL, base_ms=250, factor=1.5, max_ms=9_000, jitter=0.25),
 )
 
@@ -27,6 +31,24 @@ class Queues:
     async def test_ensuring_a_queue_that_is_there_leaves_it_as_it_is(self, world: World):
         made = await world.catalog.ensure("orders", SETTINGS)
         assert await world.catalog.ensure("orders", QueueSettings()) == made
+
+    async def test_putting_a_queue_creates_it_or_changes_its_settings(self, world: World):
+        made, created = await world.catalog.put("orders", QueueSettings(max_retries=2))
+        assert created
+        changed, created = await world.catalog.put("orders", SETTINGS)
+        assert (changed.partition_id, changed.settings, created) == (made.partition_id, SETTINGS, False)
+        assert await world.catalog.find("orders") == changed
+
+    async def test_racing_puts_create_once(self, world: World):
+        puts = await asyncio.gather(*[world.catalog.put("orders", SETTINGS) for _ in range(8)])
+        assert [created for _, created in puts].count(True) == 1
+
+    async def test_queues_are_listed_by_prefix(self, world: World):
+        for name in ("a", "b.1", "b.2", "b.3", "B.4", "b_5", "c"):
+            await world.queue(name)
+        assert [queue.name for queue in await world.catalog.page("", 10, "b.")] == ["b.1", "b.2", "b.3"]
+        assert [queue.name for queue in await world.catalog.page("b.1", 1, "b.")] == ["b.2"]
+        assert await world.catalog.page("", 10, "%") == []
 
     async def test_names_are_told_apart_to_the_letter(self, world: World):
         partitions = {(await world.queue(name)).partition_id for name in ("a", "A", "a.", "a-", "a_")}

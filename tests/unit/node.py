@@ -8,6 +8,7 @@ from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.entropy import SeededEntropy
 from sqslite.adapters.stores.faulty import Fault
 from sqslite.adapters.stores.memory import MemoryStore
+from sqslite.adapters.wakeups.local import LocalWakeups
 from sqslite.domain.directory import QueueDirectory
 from sqslite.domain.limits import SECOND_MS, ms
 from sqslite.domain.messages import Delivery, Message, NewMessage
@@ -81,13 +82,15 @@ def node(
     defaults: Defaults | None = None,
     clock: VirtualClock | None = None,
     backend: MemoryStore | None = None,
+    wakeups: LocalWakeups | None = None,
 ) -> Node:
     clock = clock or VirtualClock()
     backend = backend or MemoryStore(clock)
     store, entropy, observer = decorate(backend), SeededEntropy(), RecordingObserver()
     directory = QueueDirectory(backend, clock)
-    sweep = Sweep(store, directory, clock, entropy, observer, INTERVAL_MS)
-    service = QueueService(store, directory, sweep, clock, entropy, observer, defaults or Defaults())
+    wakeups = wakeups or LocalWakeups(clock)
+    sweep = Sweep(store, directory, clock, entropy, observer, wakeups, INTERVAL_MS)
+    service = QueueService(store, directory, sweep, clock, entropy, observer, wakeups, defaults or Defaults())
     return Node(clock, backend, observer, directory, sweep, service)
 
 

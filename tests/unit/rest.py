@@ -11,6 +11,8 @@ from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.entropy import SeededEntropy
 from sqslite.adapters.metrics import Exposition, PrometheusMetrics
 from sqslite.adapters.stores.memory import MemoryStore
+from sqslite.adapters.wakeups.local import LocalWakeups
+from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.directory import QueueDirectory
 from sqslite.domain.ports import Store
 from sqslite.domain.queues import Defaults
@@ -58,13 +60,14 @@ async def rest(
     backend = MemoryStore(clock)
     store = decorate(backend)
     metrics = PrometheusMetrics(clock)
+    wakeups = LocalWakeups(clock)
     directory = QueueDirectory(backend, clock)
-    sweep = Sweep(store, directory, clock, SeededEntropy(), metrics, 60_000)
-    service = QueueService(
-        store, directory, sweep, clock, SeededEntropy(), metrics, Defaults(body_bytes_max=BODY_BYTES_MAX)
-    )
+    sweep = Sweep(store, directory, clock, SeededEntropy(), metrics, wakeups, 60_000)
+    defaults = Defaults(body_bytes_max=BODY_BYTES_MAX)
+    service = QueueService(store, directory, sweep, clock, SeededEntropy(), metrics, wakeups, defaults)
     ports = Ports(
         service=service,
+        administration=QueueAdministration(backend, directory, defaults),
         exposition=Exposition(metrics, backend, backend, clock),
         ping=ping,
         request_bytes_max=REQUEST_BYTES_MAX,

@@ -36,6 +36,12 @@ class QueueDirectory:
         """The queues of those names, created where they are not there yet."""
         return {name: await self.ensure(name) for name in set(names)}
 
+    async def put(self, name: str, settings: QueueSettings) -> tuple[Queue, bool]:
+        """The queue with these settings, and whether it was created now; other nodes learn of it in REMEMBERED_MS."""
+        queue, created = await self._catalog.put(name, settings)
+        self._remember(queue)
+        return queue, created
+
     def _remembered(self, name: str) -> Queue | None:
         entry = self._met.get(name)
         if entry is None or entry[1] <= self._clock.now():

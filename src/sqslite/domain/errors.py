@@ -15,6 +15,7 @@ class ErrorCode(enum.StrEnum):
     INVALID_RECEIPT = "invalid_receipt"
     BODY_TOO_LARGE = "body_too_large"
     MESSAGE_NOT_FOUND = "message_not_found"
+    QUEUE_NOT_FOUND = "queue_not_found"
     STALE_RECEIPT = "stale_receipt"
     OVERLOADED = "overloaded"
     STORE_UNAVAILABLE = "store_unavailable"
@@ -60,6 +61,15 @@ class MessageNotFound(SqsliteError):
 
     def __init__(self, message_id: int) -> None:
         super().__init__(f"message {message_id} does not exist (already acked, expired, or never enqueued)")
+
+
+class QueueNotFound(SqsliteError):
+    """No such queue: it was never created, and no message was ever enqueued to it."""
+
+    code = ErrorCode.QUEUE_NOT_FOUND
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(f"queue {queue} does not exist")
 
 
 class StaleReceipt(SqsliteError):

@@ -3,14 +3,20 @@
 import re
 import unicodedata
 from datetime import timedelta
+from typing import Any, TypeVar
+
+from msgspec import Meta
 
 from sqslite.domain.errors import InvalidValue
+
+N = TypeVar("N", int, float)
 
 SECOND_MS = 1_000
 DAY_MS = 24 * 60 * 60 * SECOND_MS
 
 QUEUE_NAME_CHARS_MAX = 80
 QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}", re.ASCII)
+NAME_PATTERN = f"^{QUEUE_NAME.pattern}$"
 QUEUE_NAME_ALLOWED = "1 to 80 of the characters A-Z a-z 0-9 _ - ."
 
 BODY_BYTES_MAX_DEFAULT = 1024 * 1024
@@ -25,10 +31,25 @@ MAX_RETRIES_MAX = 1_000
 CLAIM_DEFAULT = 10
 CLAIM_MAX = 1_000
 BATCH_MAX = 1_000
+WAIT_MS_MAX = 60 * SECOND_MS
+PAGE_DEFAULT = 100
+PAGE_MAX = 1_000
+BACKOFF_FACTOR_MAX = 1_000
+# SQS API reference, TagQueue: 50 tags, keys of 128 and values of 256 characters.
+TAGS_MAX = 50
+TAG_KEY_CHARS_MAX = 128
+TAG_VALUE_CHARS_MAX = 256
 TRACE_ID_CHARS_MAX = 256
 ERROR_BYTES_MAX = 4 * 1024
 # JavaScript reads integers exactly up to here, so ids stay below.
 MESSAGE_ID_MAX = 2**53 - 1
+
+
+def about(sentence: str, example: Any, *, low: int | None = None, high: int | None = None, **schema: Any) -> Meta:
+    """What a field is for, with an example and its limits: for people and for API documents, not a check."""
+    bounds = {"minimum": low, "maximum": high}
+    schema |= {name: bound for name, bound in bounds.items() if bound is not None}
+    return Meta(description=sentence, examples=[example], extra_json_schema=schema or None)
 
 
 def ms(count: int) -> timedelta:
@@ -36,7 +57,7 @@ def ms(count: int) -> timedelta:
     return timedelta(milliseconds=count)
 
 
-def check_range(field: str, value: int, low: int, high: int) -> int:
+def check_range(field: str, value: N, low: int, high: int) -> N:
     """The value, or InvalidValue where it is not in `low..high`."""
     if not low <= value <= high:
         raise InvalidValue(field, value, f"{low} to {high}")

@@ -19,13 +19,14 @@ class BodyKind(enum.StrEnum):
 class NewMessage(Struct, frozen=True, kw_only=True):
     """A message as its sender gave it, before a store has accepted it.
 
-    `max_retries` is the number of deliveries before dead-lettering; 0 means the queue's own setting.
+    `max_retries` is the number of deliveries before dead-lettering; 0 means the queue's own setting, and so does
+    None for `delay_ms`: a store is given no such message.
     `dlq` None means the queue's own setting; without one the message is redelivered for ever.
     """
 
     body: bytes
     body_kind: BodyKind = BodyKind.JSON
-    delay_ms: int = 0
+    delay_ms: int | None = None
     max_retries: int = 0
     dlq: str | None = None
     trace_id: str | None = None

@@ -8,6 +8,7 @@ happened).
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -130,8 +131,15 @@ class QueueCatalog(Protocol):
         """The queue of that name; created with the settings where there was none, else as it is."""
         ...
 
-    async def page(self, after: str, limit: int) -> list[Queue]:
-        """Up to `limit` queues whose names sort behind `after` (bytewise), in that order; "" starts."""
+    async def put(self, name: str, settings: QueueSettings) -> tuple[Queue, bool]:
+        """The queue of that name with exactly these settings; True where it was created now."""
+        ...
+
+    async def page(self, after: str, limit: int, prefix: str = "") -> list[Queue]:
+        """Up to `limit` queues whose names start with `prefix` and sort behind `after` (bytewise), in that order.
+
+        "" as `after` starts at the first.
+        """
         ...
 
 
@@ -157,6 +165,34 @@ class QueueStats(Protocol):
 
     async def peek(self, partition_id: int, after_id: int, limit: int) -> list[Message]:
         """Up to `limit` messages with an id above `after_id`, by id, without leasing them."""
+        ...
+
+
+class Watch(Protocol):
+    """One waiter's eye on a queue, from the moment it was opened."""
+
+    @property
+    def over(self) -> bool:
+        """True once nobody shall wait any longer, because the process is to end."""
+        ...
+
+    async def wait(self, until: datetime) -> None:
+        """Return once messages may have come since the watch was opened or last returned, or at `until`.
+
+        It may return for nothing: whoever waits looks again.
+        """
+        ...
+
+
+class Wakeups(Protocol):
+    """Tells waiters of a queue that messages came. A hint: whoever waits also looks now and then by itself."""
+
+    def watching(self, queue: str) -> AbstractContextManager[Watch]:
+        """Watch the queue for the time of the block; what comes after this is not missed."""
+        ...
+
+    def notify(self, queue: str, count: int) -> None:
+        """`count` messages may have become claimable: as many waiters are woken, the longest waiting first."""
         ...
 
 

@@ -2,11 +2,12 @@
 
 import enum
 import math
+from typing import Annotated
 
 from msgspec import Struct
 
 from sqslite.domain.leases import Lease
-from sqslite.domain.limits import DAY_MS
+from sqslite.domain.limits import BACKOFF_FACTOR_MAX, DAY_MS, DELAY_MS_MAX, about
 
 
 class BackoffKind(enum.StrEnum):
@@ -18,18 +19,20 @@ class BackoffKind(enum.StrEnum):
     EXPONENTIAL = "exponential"
 
 
-class Backoff(Struct, frozen=True, kw_only=True):
+class Backoff(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long a message waits before its next delivery.
 
     `jitter` is the share of the pause that is random, 0 (none of it) to 1 (all of it).
     The default is the reference's: back at once.
     """
 
-    kind: BackoffKind = BackoffKind.NONE
-    base_ms: int = 1_000
-    factor: float = 2.0
-    max_ms: int = DAY_MS
-    jitter: float = 0.0
+    kind: Annotated[BackoffKind, about("How the pause grows with the deliveries.", "exponential")] = BackoffKind.NONE
+    base_ms: Annotated[int, about("The first pause.", 1_000, low=0, high=DELAY_MS_MAX)] = 1_000
+    factor: Annotated[
+        float, about("What exponential backoff multiplies with.", 2.0, low=1, high=BACKOFF_FACTOR_MAX)
+    ] = 2.0
+    max_ms: Annotated[int, about("The longest pause.", 3_600_000, low=0, high=DELAY_MS_MAX)] = DAY_MS
+    jitter: Annotated[float, about("The share of the pause that is random.", 0.2, low=0, high=1)] = 0.0
 
 
 class Requeue(Struct, frozen=True):

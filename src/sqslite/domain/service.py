@@ -13,7 +13,7 @@ from sqslite.domain.directory import QueueDirectory
 from sqslite.domain.errors import BodyTooLarge, InvalidValue, MessageNotFound, SqsliteError, StaleReceipt
 from sqslite.domain.leases import Acked, Receipt, Refusal
 from sqslite.domain.messages import BodyKind, Delivery, NewMessage
-from sqslite.domain.ports import Clock, Entropy, Expired, Extension, Observer, Store
+from sqslite.domain.ports import Clock, Entropy, Expired, Extension, Observer, Store, Wakeups
 from sqslite.domain.queues import Defaults, Queue
 from sqslite.domain.sweep import Sweep, Wish
 
@@ -39,6 +39,7 @@ class QueueService:
         clock: Clock,
         entropy: Entropy,
         observer: Observer,
+        wakeups: Wakeups,
         defaults: Defaults,
     ) -> None:
         self._store = store
@@ -47,6 +48,7 @@ class QueueService:
         self._clock = clock
         self._entropy = entropy
         self._observer = observer
+        self._wakeups = wakeups
         self._defaults = defaults
 
     async def enqueue(self, queue: str, messages: Sequence[NewMessage]) -> list[int | SqsliteError]:
@@ -55,45 +57,49 @@ class QueueService:
         A queue comes into being with its first message. Raises InvalidValue for a bad queue name.
         """
         limits.check_queue_name("queue", queue)
-        results: list[int | SqsliteError] = []
+        results: list[int | SqsliteError | None] = [_fault(self._check, queue, message) for message in messages]
+        if None not in results:
+            return [result for result in results if result is not None]
+        target = await self._directory.ensure(queue)
         accepted: list[NewMessage] = []
-        for message in messages:
-            try:
-                accepted.append(self._checked(queue, message))
-                results.append(0)
-            except SqsliteError as refusal:
-                results.append(refusal)
+        for place, message in enumerate(messages):
+            if results[place] is None:
+                results[place] = _fault(self._check_size, target, message)
+            if results[place] is None:
+                accepted.append(self._resolved(target, message))
+        ids = iter(await self._store.enqueue(target.partition_id, accepted) if accepted else ())
         if accepted:
-            target = await self._directory.ensure(queue)
-            resolved = [self._resolved(target, message) for message in accepted]
-            ids = iter(await self._store.enqueue(target.partition_id, resolved))
             self._observer.enqueued(queue, len(accepted))
-            results = [result if isinstance(result, SqsliteError) else next(ids) for result in results]
-        return results
+            self._wakeups.notify(queue, sum(not message.delay_ms for message in accepted))
+        return [next(ids) if result is None else result for result in results]
 
-    async def claim(self, queue: str, limit: int | None = None, visibility_ms: int | None = None) -> list[Delivery]:
+    async def claim(
+        self,
+        queue: str,
+        limit: int | None = None,
+        visibility_ms: int | None = None,
+        wait_ms: int | None = None,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> list[Delivery]:
         """Lease up to `limit` messages, oldest available first; an unknown queue has none.
 
-        `limit` None means the service's default, `visibility_ms` None or 0 the queue's. A claim that comes
-        back short settles what has ended in its own queue and looks again, so that nobody waits for a sweep.
+        `limit` None means the service's default, `visibility_ms` None or 0 the queue's, `wait_ms` None the
+        queue's. With a wait, an answer comes as soon as there is a message, and an empty one when it is over;
+        `wanted` is asked after each wait whether there still is somebody to answer.
+        A claim that comes back short settles what has ended in its own queue and looks again, so that nobody
+        waits for a sweep.
         """
         limits.check_queue_name("queue", queue)
         limit = limits.check_range("max", self._defaults.claim_max if limit is None else limit, 1, limits.CLAIM_MAX)
         limits.check_range("visibility_ms", visibility_ms or 0, 0, limits.VISIBILITY_MS_MAX)
+        limits.check_range("wait_ms", wait_ms or 0, 0, limits.WAIT_MS_MAX)
+        asked_at = self._clock.now()
         source = await self._directory.find(queue)
-        if source is None:
-            return []
-        visibility_ms = visibility_ms or source.settings.visibility_ms or self._defaults.visibility_ms
-        deliveries = await self._claim_from(source, limit, visibility_ms)
-        if len(deliveries) < limit:
-            try:
-                if await self._sweep.settle_due(source.partition_id):
-                    deliveries += await self._claim_from(source, limit - len(deliveries), visibility_ms)
-            except SqsliteError:
-                # What is leased already belongs in its receiver's hands: dropping it would cost it a delivery.
-                if not deliveries:
-                    raise
-        return deliveries
+        if wait_ms is None:
+            wait_ms = (source.settings.receive_wait_ms if source else None) or 0
+        if not wait_ms:
+            return await self._claim_at_once(source, limit, visibility_ms)
+        return await self._claim_waiting(queue, limit, visibility_ms, asked_at + limits.ms(wait_ms), wanted)
 
     async def ack(self, receipts: Sequence[Receipt]) -> list[SqsliteError | None]:
         """Delete messages whose work is done; None, or why that one was not, in order."""
@@ -109,22 +115,22 @@ class QueueService:
 
         A visibility of 0 releases the message. A lease lasts 12 hours from its claim at most.
         """
-        for extension in extensions:
-            limits.check_range("visibility_ms", extension.visibility_ms, 0, limits.VISIBILITY_MS_MAX)
-        longer = [extension for extension in extensions if extension.visibility_ms]
+        faults = [_fault(_check_extension, extension) for extension in extensions]
+        sound = [extension for extension, fault in zip(extensions, faults, strict=True) if fault is None]
+        longer = [extension for extension in sound if extension.visibility_ms]
         extended = iter(await self._per_partition(longer, lambda e: e.receipt.partition_id, self._store.extend))
-        releases = [Nack(e.receipt, Wish(delay_ms=0)) for e in extensions if not e.visibility_ms]
+        releases = [Nack(e.receipt, Wish(delay_ms=0)) for e in sound if not e.visibility_ms]
         released = iter(await self.nack(releases))
         now = self._clock.now()
         return [
-            _extended(extension, next(extended)) if extension.visibility_ms else next(released) or now
-            for extension in extensions
+            fault or (_extended(extension, next(extended)) if extension.visibility_ms else next(released) or now)
+            for extension, fault in zip(extensions, faults, strict=True)
         ]
 
     async def nack(self, nacks: Sequence[Nack]) -> list[SqsliteError | None]:
         """Give leases up: retry policy and wish decide what becomes of each message; None, or why not, in order."""
-        for nack in nacks:
-            _check_wish(nack.wish)
+        faults = [_fault(_check_wish, nack.wish) for nack in nacks]
+        sound = [nack for nack, fault in zip(nacks, faults, strict=True) if fault is None]
 
         async def settle(partition_id: int, part: Sequence[Nack]) -> list[SqsliteError | None]:
             held = await self._store.held(partition_id, [nack.receipt for nack in part])
@@ -145,7 +151,44 @@ class QueueService:
                 for nack, lease in zip(part, held.leases, strict=True)
             ]
 
-        return await self._per_partition(nacks, lambda nack: nack.receipt.partition_id, settle)
+        settled = iter(await self._per_partition(sound, lambda nack: nack.receipt.partition_id, settle))
+        return [fault or next(settled) for fault in faults]
+
+    async def release(self, deliveries: Sequence[Delivery]) -> None:
+        """Give deliveries back that reached nobody, so that others need not wait for their leases to end."""
+        await self.nack([Nack(delivery.receipt, Wish(delay_ms=0)) for delivery in deliveries])
+
+    async def _claim_waiting(
+        self, queue: str, limit: int, visibility_ms: int | None, until: datetime, wanted: Callable[[], bool]
+    ) -> list[Delivery]:
+        with self._wakeups.watching(queue) as watch:
+            while True:
+                deliveries = await self._claim_at_once(await self._directory.find(queue), limit, visibility_ms)
+                if len(deliveries) == limit:
+                    # There may be more than this one takes, and its wake-up may have stood for all of it.
+                    self._wakeups.notify(queue, 1)
+                if deliveries or watch.over or self._clock.now() >= until:
+                    return deliveries
+                await watch.wait(until)
+                if not wanted():
+                    # The wake-up was meant for somebody who can use it.
+                    self._wakeups.notify(queue, 1)
+                    return []
+
+    async def _claim_at_once(self, source: Queue | None, limit: int, visibility_ms: int | None) -> list[Delivery]:
+        if source is None:
+            return []
+        visibility_ms = visibility_ms or source.settings.visibility_ms or self._defaults.visibility_ms
+        deliveries = await self._claim_from(source, limit, visibility_ms)
+        if len(deliveries) < limit:
+            try:
+                if await self._sweep.settle_due(source.partition_id):
+                    deliveries += await self._claim_from(source, limit - len(deliveries), visibility_ms)
+            except SqsliteError:
+                # What is leased already belongs in its receiver's hands: dropping it would cost it a delivery.
+                if not deliveries:
+                    raise
+        return deliveries
 
     async def _claim_from(self, queue: Queue, limit: int, visibility_ms: int) -> list[Delivery]:
         secrets = self._entropy.secrets(limit)
@@ -154,11 +197,11 @@ class QueueService:
             self._observer.claimed(queue.name, len(deliveries))
         return deliveries
 
-    def _checked(self, queue: str, message: NewMessage) -> NewMessage:
+    def _check(self, queue: str, message: NewMessage) -> None:
         _check_body(message)
         if len(message.body) > self._defaults.body_bytes_max:
             raise BodyTooLarge(len(message.body), self._defaults.body_bytes_max)
-        limits.check_range("delay", message.delay_ms, 0, limits.DELAY_MS_MAX)
+        limits.check_range("delay", message.delay_ms or 0, 0, limits.DELAY_MS_MAX)
         limits.check_range("max_retries", message.max_retries, 0, limits.MAX_RETRIES_MAX)
         if message.dlq is not None:
             limits.check_queue_name("dlq", message.dlq)
@@ -166,14 +209,20 @@ class QueueService:
                 raise InvalidValue("dlq", message.dlq, "another queue than the message's own")
         if message.trace_id is not None:
             limits.check_text("trace_id", message.trace_id, limits.TRACE_ID_CHARS_MAX)
-        return message
+
+    def _check_size(self, queue: Queue, message: NewMessage) -> None:
+        body_bytes_max = queue.settings.body_bytes_max or self._defaults.body_bytes_max
+        if len(message.body) > body_bytes_max:
+            raise BodyTooLarge(len(message.body), body_bytes_max)
 
     def _resolved(self, queue: Queue, message: NewMessage) -> NewMessage:
-        max_retries = message.max_retries or queue.settings.max_retries or self._defaults.max_retries
-        dlq = message.dlq or queue.settings.dlq
-        if max_retries == message.max_retries and dlq == message.dlq:
-            return message
-        return replace(message, max_retries=max_retries, dlq=dlq)
+        settings = queue.settings
+        return replace(
+            message,
+            delay_ms=(settings.delay_ms or 0) if message.delay_ms is None else message.delay_ms,
+            max_retries=message.max_retries or settings.max_retries or self._defaults.max_retries,
+            dlq=message.dlq or settings.dlq,
+        )
 
     async def _per_partition(
         self,
@@ -211,6 +260,19 @@ class QueueService:
             ages_ms.append(age / limits.ms(1))
         self._observer.acked(ages_ms)
         return results
+
+
+def _fault(check: Callable[..., object], *arguments: object) -> SqsliteError | None:
+    """What the check has to say against its arguments, so that one bad entry fails alone."""
+    try:
+        check(*arguments)
+    except SqsliteError as fault:
+        return fault
+    return None
+
+
+def _check_extension(extension: Extension) -> None:
+    limits.check_range("visibility_ms", extension.visibility_ms, 0, limits.VISIBILITY_MS_MAX)
 
 
 def _check_body(message: NewMessage) -> None:

@@ -4,15 +4,15 @@ A page is read, the domain decides, and one guarded bulk write per partition app
 lock is held in between, so any number of sweepers may run, and one that dies loses nothing.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
 
 from sqslite.domain.directory import QueueDirectory
 from sqslite.domain.limits import SECOND_MS, ms
-from sqslite.domain.ports import Clock, Entropy, Expired, MoveToDlq, Observer, RequeueAt, Settlement, Store
+from sqslite.domain.ports import Clock, Entropy, Expired, MoveToDlq, Observer, RequeueAt, Settlement, Store, Wakeups
 from sqslite.domain.retry import DeadLetter, decide
 
 PAGE_LEASES_MAX = 500
@@ -49,6 +49,7 @@ class Sweep:
         clock: Clock,
         entropy: Entropy,
         observer: Observer,
+        wakeups: Wakeups,
         interval_ms: int,
     ) -> None:
         self._store = store
@@ -56,6 +57,7 @@ class Sweep:
         self._clock = clock
         self._entropy = entropy
         self._observer = observer
+        self._wakeups = wakeups
         self._interval_ms = interval_ms
 
     async def run(self) -> None:
@@ -98,7 +100,19 @@ class Sweep:
             self._observer.dead_lettered(moved)
             self._observer.requeued(len(applied) - moved)
             settled.update(settlement.lease.receipt.message_id for settlement in applied)
+            self._wake(ended, applied)
         return settled
+
+    def _wake(self, ended: Expired, applied: Sequence[Settlement]) -> None:
+        """Tell waiters of what can be claimed at once; what comes due later they look for themselves."""
+        claimable = Counter(
+            settlement.lease.dlq if isinstance(settlement, MoveToDlq) else settlement.lease.queue
+            for settlement in applied
+            if settlement.not_before <= ended.now
+        )
+        for queue, count in claimable.items():
+            if queue is not None:
+                self._wakeups.notify(queue, count)
 
     async def _decided(self, ended: Expired, wishes: Mapping[int, Wish]) -> dict[int, list[Settlement]]:
         queues = await self._directory.ensure_all({lease.queue for lease in ended.leases})

@@ -10,6 +10,8 @@ from sqslite.adapters.stores.measured import MeasuredStore
 from sqslite.adapters.stores.memory import MemoryStore
 from sqslite.adapters.stores.postgres.backend import PostgresBackend
 from sqslite.adapters.stores.sqlite.backend import SqliteBackend
+from sqslite.adapters.wakeups.local import LocalWakeups
+from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.directory import QueueDirectory
 from sqslite.domain.limits import SECOND_MS
 from sqslite.domain.service import QueueService
@@ -25,6 +27,7 @@ class Container(containers.DeclarativeContainer):
     clock = providers.Singleton(SystemClock)
     entropy = providers.Singleton(SystemEntropy)
     metrics = providers.Singleton(PrometheusMetrics, clock)
+    wakeups = providers.Singleton(LocalWakeups, clock)
 
     backend = providers.Selector(
         settings.provided.database_url.technology,
@@ -51,9 +54,13 @@ class Container(containers.DeclarativeContainer):
         clock,
         entropy,
         metrics,
+        wakeups,
         providers.Callable(lambda settings: settings.sweeper_interval_s * SECOND_MS, settings),
     )
     service = providers.Singleton(
-        QueueService, store, directory, sweep, clock, entropy, metrics, settings.provided.defaults
+        QueueService, store, directory, sweep, clock, entropy, metrics, wakeups, settings.provided.defaults
+    )
+    administration = providers.Singleton(
+        QueueAdministration, backend.provided.catalog, directory, settings.provided.defaults
     )
     exposition = providers.Singleton(Exposition, metrics, backend.provided.catalog, backend.provided.stats, clock)

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from types import FrameType
+from typing import Any
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops
@@ -64,15 +66,18 @@ def create_app() -> ASGIApp:
     metrics = container.metrics()
     ports = Ports(
         service=container.service(),
+        administration=container.administration(),
         exposition=container.exposition(),
         ping=backend.ping,
         request_bytes_max=settings.body_bytes_max * JSON_BYTES_PER_BODY_BYTE + ENVELOPE_BYTES_MAX,
     )
     sweep = container.sweep()
+    wakeups = container.wakeups()
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         await backend.open()
+        _before_stopping(wakeups.close)
         watch = asyncio.create_task(_stop_when_orphaned(os.getppid()), name="orphan watch")
         try:
             async with sweeping(sweep) if settings.sweeper else contextlib.nullcontext():
@@ -84,6 +89,20 @@ def create_app() -> ASGIApp:
             log.info("stopped")
 
     return create_rest_app(ports, lifespan, metrics.http_answered)
+
+
+def _before_stopping(answer_waiters: Callable[[], None]) -> None:
+    """Have parked polls answered on SIGTERM, before granian, whose handler this one passes on to, waits for them."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        inherited = signal.getsignal(number)
+
+        def stop(signum: int, frame: FrameType | None, inherited: Any = inherited) -> None:
+            loop.call_soon_threadsafe(answer_waiters)
+            if callable(inherited):
+                inherited(signum, frame)
+
+        signal.signal(number, stop)
 
 
 async def _stop_when_orphaned(parent_id: int) -> None:

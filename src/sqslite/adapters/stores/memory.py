@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import count, islice
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sqslite.domain.leases import Acked, Lease, Receipt, Refusal, secret_of
 from sqslite.domain.lifecycle import State, state_of
@@ -62,7 +63,7 @@ class MemoryStore:
                 partition_id=partition_id,
                 content=message,
                 enqueued_at=now,
-                not_before=now + ms(message.delay_ms),
+                not_before=now + ms(message.delay_ms or 0),
                 dlq=message.dlq,
             )
             for message in messages
@@ -141,9 +142,16 @@ class MemoryStore:
             self._names[partition_id] = name
         return self._queues[name]
 
-    async def page(self, after: str, limit: int) -> list[Queue]:
+    async def put(self, name: str, settings: QueueSettings) -> tuple[Queue, bool]:
+        """Create a queue or change its settings."""
+        created = name not in self._queues
+        self._queues[name] = replace(await self.ensure(name, settings), settings=settings)
+        return self._queues[name], created
+
+    async def page(self, after: str, limit: int, prefix: str = "") -> list[Queue]:
         """Queues by name."""
-        return [self._queues[name] for name in sorted(self._queues) if name > after][:limit]
+        names = [name for name in sorted(self._queues) if name > after and name.startswith(prefix)]
+        return [self._queues[name] for name in names[:limit]]
 
     # QueueStats
 

@@ -9,7 +9,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp
 
 from sqslite.domain.errors import SqsliteError
-from sqslite.entrypoints.http import routes
+from sqslite.entrypoints.http import batches, queues, routes
 from sqslite.entrypoints.http.context import HttpAnswered, RequestContext
 from sqslite.entrypoints.http.errors import RequestError, on_bug, on_http_exception, on_refusal
 from sqslite.entrypoints.http.openapi import openapi
@@ -36,6 +36,13 @@ def create_rest_app(ports: routes.Ports, lifespan: Lifespan, answered: HttpAnswe
             routes.ack,
             routes.nack,
             routes.extend,
+            batches.enqueue_batch,
+            batches.ack_batch,
+            batches.nack_batch,
+            batches.extend_batch,
+            queues.put_queue,
+            queues.get_queue,
+            queues.list_queues,
             openapi,
         ],
         dependencies={"ports": Provide(lambda: ports, sync_to_thread=False)},

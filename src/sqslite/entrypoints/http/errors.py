@@ -35,6 +35,7 @@ STATUS: dict[ErrorCode | RequestErrorCode, int] = {
     ErrorCode.INVALID_VALUE: 400,
     ErrorCode.INVALID_RECEIPT: 400,
     ErrorCode.MESSAGE_NOT_FOUND: 404,
+    ErrorCode.QUEUE_NOT_FOUND: 404,
     ErrorCode.STALE_RECEIPT: 409,
     ErrorCode.BODY_TOO_LARGE: 413,
     ErrorCode.OVERLOADED: 503,

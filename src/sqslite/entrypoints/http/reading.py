@@ -133,7 +133,10 @@ def _expected(types: str, hint: object) -> str:
 
 def _value_at(raw: bytes, path: str) -> msgspec.Raw:
     """The JSON text of the value at fault: not all that is JSON can be decoded, such as 1e999."""
+    value = msgspec.Raw(raw)
     try:
-        return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])[path] if path else msgspec.Raw(raw)
+        for name in path.split(".") if path else ():
+            value = msgspec.json.decode(value, type=dict[str, msgspec.Raw])[name]
     except (msgspec.DecodeError, KeyError, RecursionError):
         return msgspec.Raw(raw)
+    return value

@@ -1,6 +1,7 @@
 """The REST calls: read the request, ask the service, write the answer."""
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from litestar import Request, Response, post, route
@@ -9,6 +10,7 @@ from litestar.enums import HttpMethod, MediaType
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from sqslite.adapters.metrics import Exposition
+from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.errors import InvalidReceipt, InvalidValue, SqsliteError
 from sqslite.domain.leases import Receipt
 from sqslite.domain.limits import MESSAGE_ID_MAX
@@ -18,6 +20,7 @@ from sqslite.domain.service import Nack, QueueService
 from sqslite.domain.sweep import Wish
 from sqslite.entrypoints.http import shapes
 from sqslite.entrypoints.http.bodies import from_json, to_json
+from sqslite.entrypoints.http.parking import unless_gone
 from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX, read
 
 CONTROL_BYTES_MAX = ENVELOPE_BYTES_MAX
@@ -33,6 +36,7 @@ class Ports(Struct, frozen=True):
     """What the routes speak to, taken from the container once, at start."""
 
     service: QueueService
+    administration: QueueAdministration
     exposition: Exposition
     ping: Any
     request_bytes_max: int
@@ -61,15 +65,7 @@ async def metrics(ports: Ports) -> Response[bytes]:
 async def enqueue(request: JsonRequest, ports: Ports, queue: str) -> Response[shapes.EnqueueOut]:
     """Enqueue a message."""
     sent = await read(request, shapes.EnqueueIn, ports.request_bytes_max)
-    message = NewMessage(
-        body=from_json(bytes(sent.body), sent.body_kind),
-        body_kind=sent.body_kind,
-        delay_ms=sent.delay or 0,
-        max_retries=sent.max_retries or 0,
-        dlq=sent.dlq,
-        trace_id=sent.trace_id or None,
-    )
-    (result,) = await ports.service.enqueue(queue, [message])
+    (result,) = await ports.service.enqueue(queue, [new_message(sent)])
     return Response(shapes.EnqueueOut(_granted(result)), status_code=201)
 
 
@@ -77,7 +73,11 @@ async def enqueue(request: JsonRequest, ports: Ports, queue: str) -> Response[sh
 async def receive(request: JsonRequest, ports: Ports, queue: str) -> list[shapes.MessageOut]:
     """Lease messages."""
     asked = await read(request, shapes.ReceiveIn, CONTROL_BYTES_MAX)
-    return [_shown(delivery) for delivery in await ports.service.claim(queue, asked.max, asked.visibility_ms)]
+
+    def claim(wanted: Callable[[], bool]) -> Awaitable[list[Delivery]]:
+        return ports.service.claim(queue, asked.max, asked.visibility_ms, asked.wait_ms, wanted)
+
+    return [_shown(delivery) for delivery in await unless_gone(request, claim, ports.service.release)]
 
 
 @post("/v1/messages/{message_id:str}/:ack", status_code=200)
@@ -88,7 +88,7 @@ async def ack(request: JsonRequest, ports: Ports, message_id: str) -> shapes.Ack
     if sent.receipt is None:
         (refusal,) = await ports.service.ack_unproven([number])
     else:
-        (refusal,) = await ports.service.ack([_receipt(sent.receipt, number)])
+        (refusal,) = await ports.service.ack([proven(sent.receipt, number)])
     _granted(refusal)
     return shapes.AckOut()
 
@@ -99,7 +99,7 @@ async def nack(request: JsonRequest, ports: Ports, message_id: str) -> shapes.Ac
     number = _number(message_id)
     sent = await read(request, shapes.NackIn, CONTROL_BYTES_MAX)
     wish = Wish(delay_ms=sent.delay_ms, error=sent.error)
-    (refusal,) = await ports.service.nack([Nack(_receipt(sent.receipt, number), wish)])
+    (refusal,) = await ports.service.nack([Nack(proven(sent.receipt, number), wish)])
     _granted(refusal)
     return shapes.AckOut()
 
@@ -109,8 +109,20 @@ async def extend(request: JsonRequest, ports: Ports, message_id: str) -> shapes.
     """Hold a message longer."""
     number = _number(message_id)
     sent = await read(request, shapes.ExtendIn, CONTROL_BYTES_MAX)
-    (result,) = await ports.service.extend([Extension(_receipt(sent.receipt, number), sent.visibility_ms)])
+    (result,) = await ports.service.extend([Extension(proven(sent.receipt, number), sent.visibility_ms)])
     return shapes.ExtendOut(_granted(result))
+
+
+def new_message(sent: shapes.EnqueueIn) -> NewMessage:
+    """The message as the domain knows it. Raises InvalidValue where the body does not fit its kind."""
+    return NewMessage(
+        body=from_json(bytes(sent.body), sent.body_kind),
+        body_kind=sent.body_kind,
+        delay_ms=sent.delay,
+        max_retries=sent.max_retries or 0,
+        dlq=sent.dlq,
+        trace_id=sent.trace_id or None,
+    )
 
 
 def _number(message_id: str) -> int:
@@ -119,9 +131,10 @@ def _number(message_id: str) -> int:
     return int(message_id)
 
 
-def _receipt(token: str, message_id: int) -> Receipt:
+def proven(token: str, message_id: int | None) -> Receipt:
+    """The receipt behind the token, of that message (None: whichever). Raises InvalidReceipt."""
     receipt = Receipt.parse(token)
-    if receipt.message_id != message_id:
+    if message_id is not None and receipt.message_id != message_id:
         raise InvalidReceipt("receipt", token, f"one of message {message_id}, not of message {receipt.message_id}")
     return receipt
 

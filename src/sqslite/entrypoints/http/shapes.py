@@ -7,6 +7,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from sqslite.domain import limits
 from sqslite.domain.messages import BodyKind
+from sqslite.domain.queues import QueueSettings
 
 _NAME = {"pattern": f"^{limits.QUEUE_NAME.pattern}$"}
 
@@ -91,6 +92,14 @@ class ReceiveIn(Struct, forbid_unknown_fields=True):
             **_range(0, limits.VISIBILITY_MS_MAX),
         ),
     ] = None
+    wait_ms: Annotated[
+        int | None,
+        _about(
+            "Milliseconds to wait for a message when there is none; missing means the queue's setting.",
+            20_000,
+            **_range(0, limits.WAIT_MS_MAX),
+        ),
+    ] = None
 
 
 class MessageOut(Struct, omit_defaults=True):
@@ -158,6 +167,94 @@ class ExtendOut(Struct):
     """The lease ends later."""
 
     lease_until: Annotated[datetime, _when("When the lease ends, RFC 3339 in UTC.", "2026-01-07T10:01:00Z")]
+
+
+class ResultOut(Struct, omit_defaults=True):
+    """What became of one entry of a batch: what it got, or error and code."""
+
+    id: Annotated[int | UnsetType, _about("The id of the message that was enqueued.", 123)] = UNSET
+    lease_until: Annotated[datetime | UnsetType, _when("When the extended lease ends.", "2026-01-07T10:01:00Z")] = UNSET
+    ok: Annotated[
+        bool | UnsetType, _about("True where the entry was carried out and there is nothing to tell.", True)
+    ] = UNSET
+    error: Annotated[str | UnsetType, _about("A sentence for a person.", "body is required")] = UNSET
+    code: Annotated[str | UnsetType, _about("A stable word for a program.", "missing_field")] = UNSET
+
+
+class ResultsOut(Struct):
+    """One result for each entry, in order."""
+
+    results: Annotated[list[ResultOut], _about("A result for each entry.", [{"id": 123}])]
+
+
+_ENTRIES = {"minItems": 1, "maxItems": limits.BATCH_MAX}
+
+
+class EnqueueBatchIn(Struct, forbid_unknown_fields=True):
+    """Messages to enqueue, each as for a single enqueue; a bad one fails alone."""
+
+    messages: Annotated[list[Raw], _about("1 to 1000 messages.", [{"body": {"n": 1}}], **_ENTRIES)]
+
+
+class AckEntry(Struct, forbid_unknown_fields=True):
+    """One ack: by receipt, or by id alone whoever holds the message."""
+
+    id: Annotated[int | None, _MESSAGE_ID] = None
+    receipt: Annotated[str | None, _RECEIPT] = None
+
+
+class NackEntry(NackIn, forbid_unknown_fields=True, kw_only=True):
+    """One nack; the receipt alone is enough."""
+
+    id: Annotated[int | None, _MESSAGE_ID] = None
+
+
+class ExtendEntry(ExtendIn, forbid_unknown_fields=True, kw_only=True):
+    """One extension; the receipt alone is enough."""
+
+    id: Annotated[int | None, _MESSAGE_ID] = None
+
+
+class AckBatchIn(Struct, forbid_unknown_fields=True):
+    """Messages whose work is done."""
+
+    acks: Annotated[list[Raw], _about("1 to 1000 of {id, receipt}.", [{"receipt": "AQAAAA"}], **_ENTRIES)]
+
+
+class NackBatchIn(Struct, forbid_unknown_fields=True):
+    """Leases to give up."""
+
+    nacks: Annotated[
+        list[Raw], _about("1 to 1000 of {id, receipt, delay_ms, error}.", [{"receipt": "AQAAAA"}], **_ENTRIES)
+    ]
+
+
+class ExtendBatchIn(Struct, forbid_unknown_fields=True):
+    """Leases to make longer."""
+
+    extends: Annotated[
+        list[Raw],
+        _about("1 to 1000 of {id, receipt, visibility_ms}.", [{"receipt": "AQAAAA", "visibility_ms": 1}], **_ENTRIES),
+    ]
+
+
+class QueueIn(QueueSettings, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """Settings of a queue; a field that is missing has its default."""
+
+
+class QueueOut(QueueSettings, kw_only=True, frozen=True):
+    """A queue and its settings; null means the service's default."""
+
+    name: Annotated[str, _about("The queue's name.", "orders")]
+
+
+class QueuesOut(Struct, omit_defaults=True):
+    """A page of queues, by name."""
+
+    queues: Annotated[list[QueueOut], _about("The queues of this page.", [{"name": "orders"}])]
+    after: Annotated[str | UnsetType, _about("Ask for the next page with this; missing on the last one.", "orders")] = (
+        UNSET
+    )
 
 
 class ErrorOut(Struct):

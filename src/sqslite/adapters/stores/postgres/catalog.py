@@ -35,9 +35,21 @@ class PostgresQueueCatalog:
                 return _queue_from(created[0])
         raise StoreUnavailable(f"the queue {name} comes and goes")
 
-    async def page(self, after: str, limit: int) -> list[Queue]:
+    async def put(self, name: str, settings: QueueSettings) -> tuple[Queue, bool]:
+        """Create a queue or change its settings."""
+        stored = _encoded(settings).decode()
+        for _ in range(RACES_MAX):
+            changed = await self._database.write("queue_put", name, stored)
+            if changed:
+                return _queue_from(changed[0]), False
+            created = await self._database.write("queue_ensure", name, stored)
+            if created:
+                return _queue_from(created[0]), True
+        raise StoreUnavailable(f"the queue {name} comes and goes")
+
+    async def page(self, after: str, limit: int, prefix: str = "") -> list[Queue]:
         """Queues by name."""
-        return [_queue_from(row) for row in await self._database.read("queue_page", after, limit)]
+        return [_queue_from(row) for row in await self._database.read("queue_page", after, limit, prefix)]
 
 
 def _queue_from(row: TupleRow) -> Queue:

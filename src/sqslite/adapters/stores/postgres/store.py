@@ -36,7 +36,7 @@ class PostgresStore:
             partition_id,
             [message.body for message in messages],
             [message.body_kind.value for message in messages],
-            [message.delay_ms for message in messages],
+            [message.delay_ms or 0 for message in messages],
             [message.max_retries for message in messages],
             [message.dlq for message in messages],
             [message.trace_id for message in messages],

@@ -28,16 +28,29 @@ class SqliteQueueCatalog:
         """Look a queue up or create it."""
 
         async def create(writer: aiosqlite.Connection) -> Queue:
-            stored = msgspec.json.encode(settings).decode()
-            created_at = stored_instant(self._clock.now())
-            await writer.execute_fetchall(_SQL["ensure"], {"name": name, "settings": stored, "created_at": created_at})
+            await writer.execute_fetchall(_SQL["ensure"], self._row(name, settings))
             (row,) = await writer.execute_fetchall(_SQL["find"], {"name": name})
             return queue_of(row)
 
         found = await self.find(name)
         return await self._connections.write(create) if found is None else found
 
-    async def page(self, after: str, limit: int) -> list[Queue]:
+    async def put(self, name: str, settings: QueueSettings) -> tuple[Queue, bool]:
+        """Create a queue or change its settings."""
+
+        async def change(writer: aiosqlite.Connection) -> tuple[Queue, bool]:
+            there = list(await writer.execute_fetchall(_SQL["find"], {"name": name}))
+            await writer.execute_fetchall(_SQL["put" if there else "ensure"], self._row(name, settings))
+            (row,) = await writer.execute_fetchall(_SQL["find"], {"name": name})
+            return queue_of(row), not there
+
+        return await self._connections.write(change)
+
+    def _row(self, name: str, settings: QueueSettings) -> dict[str, object]:
+        stored = msgspec.json.encode(settings).decode()
+        return {"name": name, "settings": stored, "created_at": stored_instant(self._clock.now())}
+
+    async def page(self, after: str, limit: int, prefix: str = "") -> list[Queue]:
         """Queues by name; SQLite compares text bytewise unless told otherwise."""
-        rows = await self._connections.read(_SQL["page"], {"after": after, "limit": limit})
+        rows = await self._connections.read(_SQL["page"], {"after": after, "limit": limit, "prefix": prefix})
         return [queue_of(row) for row in rows]

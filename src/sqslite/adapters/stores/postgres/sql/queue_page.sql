@@ -1,5 +1,5 @@
 SELECT name, partition_id, settings::text
 FROM sqslite.queues
-WHERE name > $1
+WHERE name > $1 AND starts_with(name, $3)
 ORDER BY name
 LIMIT $2

@@ -1,5 +1,6 @@
 SELECT name, partition_id, settings
 FROM queues
 WHERE name > :after
+  AND substr(name, 1, length(:prefix)) = :prefix
 ORDER BY name
 LIMIT :limit

@@ -1,0 +1,3 @@
+UPDATE queues
+SET settings = :settings
+WHERE name = :name

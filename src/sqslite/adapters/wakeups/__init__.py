@@ -1,0 +1,1 @@
+"""How waiters learn that messages came."""

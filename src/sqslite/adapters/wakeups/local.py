@@ -1,0 +1,101 @@
+"""Wake-ups within one process, with a look at the queue now and then for what other processes did."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+
+from sqslite.domain.limits import ms
+from sqslite.domain.ports import Clock
+
+# One waiter per queue looks this often, whoever else waits: that finds delayed messages and other nodes' ones.
+LOOK_EVERY_MS = 1_000
+
+
+class LocalWatch:
+    """One waiter's eye on one queue."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._woken = asyncio.Event()
+        self.over = False
+
+    @property
+    def woken(self) -> bool:
+        """Whether it was woken and has not looked yet."""
+        return self._woken.is_set()
+
+    def wake(self) -> None:
+        """Let the waiter look."""
+        self._woken.set()
+
+    def end(self) -> None:
+        """Let the waiter look for the last time."""
+        self.over = True
+        self._woken.set()
+
+    async def wait(self, until: datetime) -> None:
+        """Return once woken, or at `until`."""
+        if not self.woken:
+            timer = asyncio.ensure_future(self._clock.sleep_until(until))
+            woken = asyncio.ensure_future(self._woken.wait())
+            try:
+                await asyncio.wait((timer, woken), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                timer.cancel()
+                woken.cancel()
+        self._woken.clear()
+
+
+class LocalWakeups:
+    """The waiters of this process, by queue, the longest waiting first. Nothing is kept of a queue nobody waits for."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._watches: dict[str, deque[LocalWatch]] = {}
+        self._lookers: dict[str, asyncio.Task[None]] = {}
+        self._closed = False
+
+    @contextmanager
+    def watching(self, queue: str) -> Iterator[LocalWatch]:
+        """Stand in line for the time of the block."""
+        watch = LocalWatch(self._clock)
+        if self._closed:
+            watch.end()
+        line = self._watches.setdefault(queue, deque())
+        line.append(watch)
+        if queue not in self._lookers:
+            self._lookers[queue] = asyncio.ensure_future(self._look_now_and_then(queue))
+        try:
+            yield watch
+        finally:
+            line.remove(watch)
+            if watch.woken:
+                # It leaves without having looked: the next in line does.
+                self.notify(queue, 1)
+            if not line:
+                del self._watches[queue]
+                self._lookers.pop(queue).cancel()
+
+    def notify(self, queue: str, count: int) -> None:
+        """Wake as many as messages came."""
+        for watch in self._watches.get(queue, ()):
+            if count <= 0:
+                return
+            if not watch.woken:
+                watch.wake()
+                count -= 1
+
+    def close(self) -> None:
+        """Let everybody look for the last time: the process is to end."""
+        self._closed = True
+        for line in self._watches.values():
+            for watch in line:
+                watch.end()
+
+    async def _look_now_and_then(self, queue: str) -> None:
+        with suppress(asyncio.CancelledError):
+            while True:
+                await self._clock.sleep_until(self._clock.now() + ms(LOOK_EVERY_MS))
+                self.notify(queue, 1)
