@@ -81,7 +81,9 @@ async def closed_loop(port: int, connections: int, duration_s: float, one_round:
 
     async def rounds(connection: Connection) -> None:
         while (before := time.perf_counter()) < end:
-            result.rounds += await one_round(connection)
+            # Two steps: `+=` would read the count before the await and write it after, over what others counted.
+            done = await one_round(connection)
+            result.rounds += done
             result.latencies_ms.append((time.perf_counter() - before) * 1_000)
 
     await asyncio.gather(*[rounds(connection) for connection in opened])

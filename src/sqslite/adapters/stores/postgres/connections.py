@@ -19,9 +19,9 @@ from sqslite.domain.errors import StoreUnavailable
 
 T = TypeVar("T")
 
-STATEMENT_S_MAX = 30
+STATEMENT_S_MAX = 4
 # The server ends a statement on time, unless it or the network is stuck: then the client does, a little later.
-ANSWER_S_MAX = STATEMENT_S_MAX + 5
+ANSWER_S_MAX = STATEMENT_S_MAX + 2
 RECONNECT_S = 0.25
 ATTEMPTS_MAX = 5
 DEAD_CONNECTIONS_MAX = 10
@@ -37,8 +37,9 @@ SESSION = {
     "tcp_user_timeout": 15_000,
     "cursor_factory": AsyncRawCursor,
 }
-# Everything else is a parameter of some statement; these two cannot be. UTC makes every instant come back as UTC.
-OPTIONS = f"-c timezone=UTC -c statement_timeout={STATEMENT_S_MAX}s"
+# What no statement can say for itself. UTC makes every instant come back as UTC. A plan made while a queue was empty
+# reads the whole table, so none is kept: planning anew costs a fraction of a millisecond.
+OPTIONS = f"-c timezone=UTC -c statement_timeout={STATEMENT_S_MAX}s -c plan_cache_mode=force_custom_plan"
 
 
 class Session(AsyncConnection[TupleRow]):
@@ -133,13 +134,13 @@ class Connections:
 
         return await self._carried_out(transaction, writing=True, seconds_max=seconds_max)
 
-    async def _carried_out(self, work: Work[T], *, writing: bool, seconds_max: float = ANSWER_S_MAX) -> T:
+    async def _carried_out(self, work: Work[T], *, writing: bool, seconds_max: float | None = None) -> T:
         """Do the work on a connection. Whoever is cancelled meanwhile learns so when the work has ended.
 
         A commit in progress must not be cancelled, and an abandoned connection would have to be dropped.
         """
         pool, session = await self._checked_out()
-        statement = asyncio.ensure_future(self._done(pool, session, work, writing, seconds_max))
+        statement = asyncio.ensure_future(self._done(pool, session, work, writing, seconds_max or ANSWER_S_MAX))
         self._statements.add(statement)
         statement.add_done_callback(self._statements.discard)
         try:

@@ -21,7 +21,7 @@ S = TypeVar("S", RequeueAt, MoveToDlq)
 
 
 class PostgresStore:
-    """The store port. Rows are asked for by id in ascending order, so that calls which meet do not deadlock."""
+    """The store port. Calls that meet on the same messages wait for one another, or one of them is tried again."""
 
     def __init__(self, database: Database, cursor: Cursor) -> None:
         self._database = database

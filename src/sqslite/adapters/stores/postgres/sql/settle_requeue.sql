@@ -4,7 +4,8 @@ WITH unchanged AS MATERIALIZED (
         AS settled (id, receipt_secret, lease_until, not_before, error)
     INNER JOIN sqslite.messages AS m
         ON m.id = settled.id AND m.receipt_secret = settled.receipt_secret AND m.lease_until = settled.lease_until
-    WHERE m.partition_id = $1
+    -- Says no more than the join does, but makes the planner use the key for a batch of any size.
+    WHERE m.partition_id = $1 AND m.id = ANY ($2::bigint[])
     -- Whoever settles locks in the same order, so that racing sweepers wait for one another and never deadlock.
     ORDER BY m.id
     FOR UPDATE OF m
