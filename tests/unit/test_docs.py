@@ -16,7 +16,7 @@ from sqslite.domain import limits
 from sqslite.domain.queues import QueueSettings
 from sqslite.entrypoints import server
 from sqslite.entrypoints.cli import main
-from sqslite.entrypoints.http import reading, shapes
+from sqslite.entrypoints.http import batches, reading, shapes
 from sqslite.entrypoints.http.errors import STATUS
 from sqslite.entrypoints.http.openapi import CALLS, Call, document
 from sqslite.entrypoints.settings import VARIABLES, Settings, SettingsError, Variable
@@ -30,8 +30,8 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]*))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 TO_LIMIT = re.compile(r"must be (?:a whole number from )?(?P<allowed>.+); got", re.DOTALL)
-# Bounds of other things than what a client may send, and names for numbers.
-NOT_LIMITS = {"SECOND_MS", "DAY_MS", "BATCH_MAX"}
+# Names for numbers.
+NOT_LIMITS = {"SECOND_MS", "DAY_MS"}
 
 
 def page_id(page: Path) -> str:
@@ -153,6 +153,8 @@ def test_every_limit_is_in_the_rest_reference_with_its_value():
     domain = {name: value for name, value in vars(limits).items() if name.isupper() and isinstance(value, int)}
     transport = {
         "ENVELOPE_BYTES_MAX": reading.ENVELOPE_BYTES_MAX,
+        "ENQUEUE_BATCH_BYTES_MAX": batches.ENQUEUE_BATCH_BYTES_MAX,
+        "CONTROL_BATCH_BYTES_MAX": batches.CONTROL_BATCH_BYTES_MAX,
         "BODY_READ_S_MAX": reading.BODY_READ_S_MAX,
         "HEADER_BYTES_MAX": server.HEADER_BYTES_MAX,
         "HEADER_READ_MS_MAX": server.HEADER_READ_MS_MAX,
