@@ -188,7 +188,10 @@ class Wakeups(Protocol):
     """Tells waiters of a queue that messages came. A hint: whoever waits also looks now and then by itself."""
 
     def watching(self, queue: str) -> AbstractContextManager[Watch]:
-        """Watch the queue for the time of the block; what comes after this is not missed."""
+        """Watch the queue for the time of the block; what comes after this is not missed.
+
+        Raises Overloaded where too many wait already.
+        """
         ...
 
     def notify(self, queue: str, count: int) -> None:

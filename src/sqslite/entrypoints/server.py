@@ -15,6 +15,7 @@ from litestar.types import ASGIApp
 from structlog import get_logger
 
 from sqslite.adapters.metrics_shared import prepare_multiprocess_dir
+from sqslite.adapters.wakeups.local import WAITERS_MAX
 from sqslite.entrypoints.container import Container
 from sqslite.entrypoints.http.app import create_rest_app
 from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX
@@ -25,7 +26,8 @@ from sqslite.entrypoints.sweeper import sweeping
 
 HEADER_READ_MS_MAX = 5_000
 HEADER_BYTES_MAX = 64 * 1024
-REQUESTS_AT_ONCE_MAX = 1_024
+# Twice as many as may be parked, so that there is always room for calls that are answered at once.
+REQUESTS_AT_ONCE_MAX = 2 * WAITERS_MAX
 STOP_S_MAX = 8
 PARENT_LOOK_S = 1.0
 # A JSON string may spell one byte of a text body in six characters (\u00e9).

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 
+from sqslite.domain.errors import Overloaded
 from sqslite.domain.limits import ms
 from sqslite.domain.ports import Clock
 
 # One waiter per queue looks this often, whoever else waits: that finds delayed messages and other nodes' ones.
 LOOK_EVERY_MS = 1_000
+WAITERS_MAX = 2_000
 
 
 class LocalWatch:
@@ -55,22 +57,27 @@ class LocalWakeups:
         self._clock = clock
         self._watches: dict[str, deque[LocalWatch]] = {}
         self._lookers: dict[str, asyncio.Task[None]] = {}
+        self._waiters = 0
         self._closed = False
 
     @contextmanager
     def watching(self, queue: str) -> Iterator[LocalWatch]:
-        """Stand in line for the time of the block."""
+        """Stand in line for the time of the block. Raises Overloaded where WAITERS_MAX wait already."""
+        if self._waiters >= WAITERS_MAX:
+            raise Overloaded(f"{self._waiters} receives are waiting for messages already; try again shortly")
         watch = LocalWatch(self._clock)
         if self._closed:
             watch.end()
         line = self._watches.setdefault(queue, deque())
         line.append(watch)
+        self._waiters += 1
         if queue not in self._lookers:
             self._lookers[queue] = asyncio.ensure_future(self._look_now_and_then(queue))
         try:
             yield watch
         finally:
             line.remove(watch)
+            self._waiters -= 1
             if watch.woken:
                 # It leaves without having looked: the next in line does.
                 self.notify(queue, 1)
