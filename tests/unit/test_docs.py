@@ -159,6 +159,7 @@ def test_every_limit_is_in_the_rest_reference_with_its_value():
         "HEADER_BYTES_MAX": server.HEADER_BYTES_MAX,
         "HEADER_READ_MS_MAX": server.HEADER_READ_MS_MAX,
         "REQUESTS_AT_ONCE_MAX": server.REQUESTS_AT_ONCE_MAX,
+        "WAITERS_MAX": server.WAITERS_MAX,
     }
     assert documented == {name: value for name, value in domain.items() if name not in NOT_LIMITS} | transport
 
