@@ -156,13 +156,19 @@ async def test_no_lease_lasts_over_twelve_hours_from_its_claim(own: Node):
 
 
 @pytest.mark.parametrize("visibility_ms", [-1, VISIBILITY_MS_MAX + 1])
-async def test_an_extension_out_of_range_changes_nothing(own: Node, visibility_ms: int):
+async def test_an_extension_out_of_range_fails_alone(own: Node, visibility_ms: int):
     await own.enqueue(message(), message())
     one, other = await own.service.claim("orders")
     before = await own.messages()
-    with pytest.raises(InvalidValue, match=r"^visibility_ms must be 0 to 43200000; got "):
-        await own.service.extend([Extension(one.receipt, 90_000), Extension(other.receipt, visibility_ms)])
-    assert await own.messages() == before
+    until = own.clock.now() + ms(90_000)
+    refusal, granted = await own.service.extend(
+        [Extension(other.receipt, visibility_ms), Extension(one.receipt, 90_000)]
+    )
+    assert granted == until
+    assert isinstance(refusal, InvalidValue)
+    assert str(refusal).startswith("visibility_ms must be 0 to 43200000; got ")
+    extended, untouched = await own.messages()
+    assert (extended.lease_until, untouched) == (until, before[1])
 
 
 # Nack
@@ -245,10 +251,11 @@ async def test_the_wish_of_a_superseded_receipt_is_not_heard(own: Node):
         (Wish(error="\0"), "error"),
     ],
 )
-async def test_a_wish_out_of_range_changes_nothing(own: Node, wish: Wish, field: str):
-    await own.enqueue()
-    receipt = (await own.claim_one()).receipt
-    with pytest.raises(InvalidValue) as refusal:
-        await own.service.nack([Nack(receipt), Nack(receipt, wish)])
-    assert refusal.value.field == field
-    assert (await own.depth()).in_flight == 1
+async def test_a_wish_out_of_range_fails_alone(own: Node, wish: Wish, field: str):
+    await own.enqueue(message(), message())
+    one, other = await own.service.claim("orders")
+    refusal, granted = await own.service.nack([Nack(one.receipt, wish), Nack(other.receipt)])
+    assert granted is None
+    assert isinstance(refusal, InvalidValue)
+    assert refusal.field == field
+    assert [kept.lease_until is None for kept in await own.messages()] == [False, True]

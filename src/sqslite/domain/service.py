@@ -108,7 +108,13 @@ class QueueService:
 
     async def ack_unproven(self, message_ids: Sequence[int]) -> list[SqsliteError | None]:
         """Delete messages by bare id, whoever holds them, as the reference does; None, or why not, in order."""
-        return self._acked(message_ids, await self._store.ack_unproven(message_ids))
+        outcomes: Sequence[Acked | Refusal | SqsliteError]
+        try:
+            outcomes = await self._store.ack_unproven(message_ids)
+        except SqsliteError as error:
+            # The answer to these ids only: the caller may have had others acked for good beside them.
+            outcomes = [error] * len(message_ids)
+        return self._acked(message_ids, outcomes)
 
     async def extend(self, extensions: Sequence[Extension]) -> list[datetime | SqsliteError]:
         """Hold messages for `visibility_ms` from now; the new end of each lease, or why not, in order.

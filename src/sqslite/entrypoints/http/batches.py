@@ -20,6 +20,8 @@ from sqslite.entrypoints.http.routes import JsonRequest, Ports, new_message, pro
 # An ack or extend entry takes about 100 bytes, a nack one an error text of 4 KiB at most.
 CONTROL_BATCH_BYTES_MAX = 8 * 1024 * 1024
 ENQUEUE_BATCH_BYTES_MAX = 16 * 1024 * 1024
+# What errors call an entry as a whole.
+ENTRY = "the entry"
 
 T = TypeVar("T")
 Fault = SqsliteError | RequestError
@@ -30,7 +32,7 @@ async def enqueue_batch(request: JsonRequest, ports: Ports, queue: str) -> shape
     """Enqueue messages."""
     bytes_max = max(ENQUEUE_BATCH_BYTES_MAX, ports.request_bytes_max)
     sent = await read(request, shapes.EnqueueBatchIn, bytes_max)
-    parsed = _parsed("messages", sent.messages, lambda raw: new_message(decode(raw, shapes.EnqueueIn)))
+    parsed = _parsed("messages", sent.messages, lambda raw: new_message(decode(raw, shapes.EnqueueIn, ENTRY)))
     results = await ports.service.enqueue(queue, _sound(parsed))
     return _answer(parsed, results, lambda message_id: shapes.ResultOut(id=message_id))
 
@@ -66,7 +68,7 @@ async def extend_batch(request: JsonRequest, ports: Ports) -> shapes.ResultsOut:
 
 
 def _ack(raw: bytes) -> Receipt | int:
-    entry = decode(raw, shapes.AckEntry)
+    entry = decode(raw, shapes.AckEntry, ENTRY)
     if entry.receipt is not None:
         return proven(entry.receipt, entry.id)
     if entry.id is None:
@@ -75,12 +77,12 @@ def _ack(raw: bytes) -> Receipt | int:
 
 
 def _nack(raw: bytes) -> Nack:
-    entry = decode(raw, shapes.NackEntry)
+    entry = decode(raw, shapes.NackEntry, ENTRY)
     return Nack(proven(entry.receipt, entry.id), Wish(delay_ms=entry.delay_ms, error=entry.error))
 
 
 def _extension(raw: bytes) -> Extension:
-    entry = decode(raw, shapes.ExtendEntry)
+    entry = decode(raw, shapes.ExtendEntry, ENTRY)
     return Extension(proven(entry.receipt, entry.id), entry.visibility_ms)
 
 

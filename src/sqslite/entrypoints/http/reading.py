@@ -4,7 +4,7 @@ import asyncio
 import enum
 import re
 from functools import cache
-from typing import TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 from litestar import Request
@@ -29,14 +29,16 @@ ENVELOPE_BYTES_MAX = 64 * 1024
 _WRONG_TYPE = re.compile(
     r"(?:Expected `(?P<expected>[^`]+)`|(?P<other>.*?))(?:, got `[^`]+`)?(?: - at `\$\.?(?P<path>.*)`)?"
 )
-_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*?)`(?: - at .*)?", re.DOTALL)
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*?)`(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>.*?)`(?: - at .*)?")
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
 _EXPECTED_WORDS = {
     "int": "a whole number",
+    "float": "a number",
     "str": "a string",
     "object": "a JSON object",
     "dict": "a JSON object",
+    "array": "a JSON array",
     "NoneType": "null",
 }
 
@@ -72,8 +74,11 @@ async def read_bytes(request: Request, bytes_max: int) -> bytes:  # type: ignore
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def decode(raw: bytes, shape: type[T]) -> T:
-    """The JSON text as that shape. Raises InvalidJson, UnknownField, MissingField or InvalidValue."""
+def decode(raw: bytes, shape: type[T], whole: str = "the request body") -> T:
+    """The JSON text as that shape; `whole` is what errors call it.
+
+    Raises InvalidJson, UnknownField, MissingField or InvalidValue.
+    """
     try:
         # msgspec passes over the strings in a raw field without checking their encoding.
         str(raw, "utf-8")
@@ -81,7 +86,7 @@ def decode(raw: bytes, shape: type[T]) -> T:
     except UnicodeDecodeError as fault:
         raise InvalidJson(f"the request body must be UTF-8: {fault.reason} at byte {fault.start}") from None
     except msgspec.ValidationError as fault:
-        raise _explained(fault, raw, shape) from None
+        raise _explained(fault, raw, shape, whole) from None
     except msgspec.DecodeError as fault:
         hint = "; is that a surrogate escape without its pair?" if _LONE_SURROGATE.search(raw) else ""
         raise InvalidJson(f"the request body must be JSON: {fault}{hint}") from None
@@ -110,17 +115,33 @@ def _too_large(bytes_max: int) -> RequestTooLarge:
     return RequestTooLarge(f"the request body must have at most {bytes_max} bytes")
 
 
-def _explained(fault: msgspec.ValidationError, raw: bytes, shape: type[msgspec.Struct]) -> Exception:
+def _explained(fault: msgspec.ValidationError, raw: bytes, shape: type[msgspec.Struct], whole: str) -> Exception:
     text = str(fault)
-    known = ", ".join(shape.__struct_encode_fields__)
     if match := _UNKNOWN_FIELD.fullmatch(text):
-        return UnknownField(f"unknown field {shown(match['name'])}; known are {known}")
+        return UnknownField(f"unknown field {shown(match['name'])}; known are {_known(shape, match['path'] or '')}")
     if match := _MISSING_FIELD.fullmatch(text):
-        return MissingField(f"the field {match['name']} is required; known are {known}")
+        return MissingField(f"the field {match['name']} is required; known are {_known(shape)}")
     match = _WRONG_TYPE.fullmatch(text)
     path = (match and match["path"]) or ""
-    expected = _expected((match and match["expected"]) or "", get_type_hints(shape).get(path) if path else dict)
-    return InvalidValue(path or "the request body", _value_at(raw, path), expected)
+    expected = _expected((match and match["expected"]) or "", _type_at(shape, path))
+    return InvalidValue(path or whole, _value_at(raw, path.removesuffix("[...]")), expected)
+
+
+def _known(shape: type[msgspec.Struct], path: str = "") -> str:
+    there = _type_at(shape, path)
+    return ", ".join((there if _has_fields(there) else shape).__struct_encode_fields__)
+
+
+def _type_at(shape: type[msgspec.Struct], path: str) -> Any:
+    """The type of the field at the path, None where the path leads into something other than fields."""
+    there: Any = shape
+    for name in path.split(".") if path else ():
+        there = get_type_hints(there).get(name) if _has_fields(there) else None
+    return there
+
+
+def _has_fields(there: Any) -> bool:
+    return isinstance(there, type) and issubclass(there, msgspec.Struct)
 
 
 def _expected(types: str, hint: object) -> str:

@@ -1,0 +1,126 @@
+"""What queues' settings change: for messages, for receives, for leases that end, here and on other nodes."""
+
+import pytest
+
+from sqslite.domain.administration import QueueAdministration
+from sqslite.domain.directory import REMEMBERED_MS
+from sqslite.domain.errors import BodyTooLarge, InvalidValue, QueueNotFound
+from sqslite.domain.limits import ms
+from sqslite.domain.queues import Defaults, QueueSettings
+from sqslite.domain.retry import Backoff, BackoffKind
+from sqslite.domain.service import Nack
+from sqslite.domain.sweep import Wish
+from tests.unit.node import Node, message, node
+
+
+@pytest.fixture
+def own() -> Node:
+    return node()
+
+
+def administration(on: Node, defaults: Defaults = Defaults()) -> QueueAdministration:
+    return QueueAdministration(on.backend, on.directory, defaults)
+
+
+async def put(on: Node, queue: str = "orders", **settings: object) -> bool:
+    """Whether the queue was created now."""
+    made, created = await administration(on).put(queue, QueueSettings(**settings))
+    assert made == await administration(on).get(queue)
+    assert (made.name, made.settings) == (queue, QueueSettings(**settings))
+    return created
+
+
+async def test_settings_hold_at_once_on_the_node_that_was_told(own: Node):
+    await own.enqueue()
+    await put(own, visibility_ms=1_000, delay_ms=2_000, max_retries=3, dlq="dead")
+    delivery = await own.claim_one()
+    assert delivery.message.lease_until == own.clock.now() + ms(1_000)
+    await own.enqueue()
+    assert await own.service.claim("orders") == []
+    own.shift(2_000)
+    late = (await own.service.claim("orders", visibility_ms=60_000))[0].message
+    assert (late.max_retries, late.dlq) == (3, "dead")
+
+
+async def test_another_node_goes_by_the_new_settings_within_a_second(own: Node):
+    other = own.neighbour()
+    await other.enqueue(message(), message(), message())
+    await put(own, visibility_ms=7_000)
+    assert (await other.claim_one()).message.lease_until == own.clock.now() + ms(30_000)
+    own.shift(REMEMBERED_MS - 1)
+    assert (await other.claim_one()).message.lease_until == own.clock.now() + ms(30_000)
+    own.shift(1)
+    assert (await other.claim_one()).message.lease_until == own.clock.now() + ms(7_000)
+    assert REMEMBERED_MS <= 1_000
+
+
+@pytest.mark.parametrize(("asked_ms", "given_ms"), [(None, 5_000), (0, 0), (1, 1), (9_000, 9_000)])
+async def test_a_message_that_says_its_delay_is_not_given_the_queues(own: Node, asked_ms: int | None, given_ms: int):
+    await put(own, delay_ms=5_000)
+    await own.enqueue(message(delay_ms=asked_ms))
+    (kept,) = await own.messages()
+    assert kept.not_before == own.clock.now() + ms(given_ms)
+
+
+async def test_a_queues_body_limit_refuses_that_message_alone(own: Node):
+    await put(own, body_bytes_max=3)
+    kept, refused, other = await own.service.enqueue("orders", [message(b"123"), message(b"1234"), message(b"1")])
+    assert isinstance(refused, BodyTooLarge)
+    assert str(refused) == "body must be at most 3 bytes; got 4 bytes"
+    assert [m.id for m in await own.messages()] == [kept, other]
+    assert own.observer.enqueued_in == {"orders": 2}
+
+
+async def test_the_services_body_limit_stands_above_a_queues():
+    own = node(defaults=Defaults(body_bytes_max=3))
+    await own.create("orders", body_bytes_max=100)
+    (refused,) = await own.service.enqueue("orders", [message(b"1234")])
+    assert str(refused) == "body must be at most 3 bytes; got 4 bytes"
+    with pytest.raises(InvalidValue, match=r"^body_bytes_max must be 1 to 3; got 4$"):
+        await administration(own, Defaults(body_bytes_max=3)).put("orders", QueueSettings(body_bytes_max=4))
+
+
+@pytest.mark.parametrize("how", ["expiry", "nack"])
+async def test_a_queues_backoff_holds_for_leases_that_end(own: Node, how: str):
+    await put(own, visibility_ms=1_000, backoff=Backoff(kind=BackoffKind.EXPONENTIAL, base_ms=2_000, factor=3.0))
+    await own.enqueue()
+    for pause_ms in (2_000, 6_000, 18_000):
+        delivery = await own.claim_one()
+        if how == "nack":
+            assert await own.service.nack([Nack(delivery.receipt)]) == [None]
+        else:
+            own.shift(1_000)
+            assert await own.sweep.settle_due() == 1
+        own.shift(pause_ms - 1)
+        assert await own.service.claim("orders") == []
+        own.shift(1)
+
+
+async def test_a_nack_that_says_its_delay_is_not_given_the_queues_backoff(own: Node):
+    await put(own, backoff=Backoff(kind=BackoffKind.FIXED, base_ms=60_000))
+    await own.enqueue()
+    await own.service.nack([Nack((await own.claim_one()).receipt, Wish(delay_ms=0))])
+    assert (await own.claim_one()).message.delivery_count == 2
+
+
+async def test_a_queues_dead_letter_queue_and_deliveries_hold_for_messages_that_name_none(own: Node):
+    await put(own, max_retries=1, dlq="dead")
+    ids = await own.enqueue(message(), message(max_retries=2), message(dlq="graveyard"))
+    await own.service.nack([Nack(delivery.receipt) for delivery in await own.service.claim("orders")])
+    assert [m.id for m in await own.messages("dead")] == [ids[0]]
+    assert [m.id for m in await own.messages("graveyard")] == [ids[2]]
+    assert [m.id for m in await own.messages()] == [ids[1]]
+
+
+async def test_a_put_says_whether_it_created_the_queue(own: Node):
+    assert await put(own, delay_ms=1)
+    assert not await put(own, visibility_ms=1)
+    await own.enqueue(queue="other")
+    assert not await put(own, queue="other")
+
+
+async def test_a_queue_is_not_its_own_dead_letter_queue(own: Node):
+    with pytest.raises(InvalidValue, match=r"^dlq must be another queue than this one"):
+        await administration(own).put("orders", QueueSettings(dlq="orders"))
+    with pytest.raises(QueueNotFound):
+        await administration(own).get("orders")
