@@ -18,8 +18,8 @@ def own() -> Node:
     return node()
 
 
-def administration(on: Node, defaults: Defaults = Defaults()) -> QueueAdministration:
-    return QueueAdministration(on.backend, on.directory, defaults)
+def administration(on: Node, defaults: Defaults | None = None) -> QueueAdministration:
+    return QueueAdministration(on.backend, on.directory, defaults or Defaults())
 
 
 async def put(on: Node, queue: str = "orders", **settings: object) -> bool:

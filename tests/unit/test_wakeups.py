@@ -1,0 +1,131 @@
+"""Wake-ups within a process: who is woken, in what order, and what is kept of those who left."""
+
+import asyncio
+
+from sqslite.adapters.clock import VirtualClock
+from sqslite.adapters.wakeups.local import LOOK_EVERY_MS, LocalWakeups
+from sqslite.domain.limits import ms
+
+TURNS = 50
+HOUR_MS = 3_600_000
+
+
+async def settled() -> None:
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+
+
+class Line:
+    """Waiters of one queue; `woken` lists their names in the order they came back."""
+
+    def __init__(self, names: str) -> None:
+        self.clock = VirtualClock()
+        self.wakeups = LocalWakeups(self.clock)
+        self.woken: list[str] = []
+        self.tasks = {name: asyncio.ensure_future(self._wait(name)) for name in names}
+
+    async def _wait(self, name: str) -> None:
+        with self.wakeups.watching("orders") as watch:
+            await watch.wait(self.clock.now() + ms(HOUR_MS))
+            self.woken.append(name)
+
+    async def notified(self, count: int, queue: str = "orders") -> str:
+        await settled()
+        self.wakeups.notify(queue, count)
+        await settled()
+        return "".join(self.woken)
+
+
+async def test_as_many_are_woken_as_messages_came_and_the_longest_waiting_first():
+    line = Line("abcd")
+    assert await line.notified(0) == ""
+    assert await line.notified(-1) == ""
+    assert await line.notified(2, "other") == ""
+    assert await line.notified(1) == "a"
+    assert await line.notified(2) == "abc"
+    assert await line.notified(5) == "abcd"
+    assert all(task.done() for task in line.tasks.values())
+
+
+async def test_notices_that_come_at_once_wake_different_waiters():
+    line = Line("abc")
+    await settled()
+    line.wakeups.notify("orders", 1)
+    assert await line.notified(1) == "ab"
+    line.tasks["c"].cancel()
+
+
+async def test_what_comes_before_the_wait_is_not_missed():
+    clock = VirtualClock()
+    wakeups = LocalWakeups(clock)
+    with wakeups.watching("orders") as watch:
+        wakeups.notify("orders", 1)
+        await asyncio.wait_for(watch.wait(clock.now() + ms(HOUR_MS)), 1)
+        again = asyncio.ensure_future(watch.wait(clock.now() + ms(HOUR_MS)))
+        await settled()
+        assert not again.done()
+        wakeups.notify("orders", 1)
+        await asyncio.wait_for(again, 1)
+
+
+async def test_a_waiter_that_leaves_without_looking_hands_its_wake_up_on():
+    line = Line("ab")
+    await settled()
+    line.wakeups.notify("orders", 1)
+    line.tasks["a"].cancel()
+    await settled()
+    assert line.woken == ["b"]
+
+
+async def test_a_wait_ends_at_its_time_without_a_notice():
+    clock = VirtualClock()
+    wakeups = LocalWakeups(clock)
+    with wakeups.watching("orders") as watch:
+        waiting = asyncio.ensure_future(watch.wait(clock.now() + ms(500)))
+        await settled()
+        await clock.advance(ms(499))
+        assert not waiting.done()
+        await clock.advance(ms(1))
+        assert waiting.done()
+
+
+async def test_the_longest_waiting_looks_each_second_whoever_else_waits():
+    line = Line("abc")
+    await settled()
+    await line.clock.advance(ms(LOOK_EVERY_MS - 1))
+    assert line.woken == []
+    await line.clock.advance(ms(1))
+    assert line.woken == ["a"]
+    await line.clock.advance(ms(LOOK_EVERY_MS))
+    assert line.woken == ["a", "b"]
+    await line.clock.advance(ms(LOOK_EVERY_MS))
+    assert LOOK_EVERY_MS <= 1_000
+
+
+async def test_close_wakes_everybody_for_the_last_time_and_lets_nobody_wait_any_more():
+    line = Line("abc")
+    await settled()
+    with line.wakeups.watching("other") as other:
+        assert not other.over
+        line.wakeups.close()
+        await settled()
+        assert line.woken == ["a", "b", "c"]
+        assert other.over
+        await asyncio.wait_for(other.wait(line.clock.now() + ms(HOUR_MS)), 1)
+    with line.wakeups.watching("orders") as late:
+        assert late.over
+        await asyncio.wait_for(late.wait(line.clock.now() + ms(HOUR_MS)), 1)
+
+
+async def test_nothing_is_kept_of_a_queue_nobody_waits_for():
+    before = asyncio.all_tasks()
+    wakeups = LocalWakeups(VirtualClock())
+    for n in range(100):
+        wakeups.notify(f"q{n}", 1)
+        with wakeups.watching(f"q{n}"), wakeups.watching(f"q{n}"):
+            await asyncio.sleep(0)
+            assert len(asyncio.all_tasks() - before) == 1
+        await settled()
+    assert asyncio.all_tasks() == before
+    assert not wakeups._watches
+    assert not wakeups._lookers
