@@ -1,5 +1,6 @@
 """What the operator decides, read once from the environment and checked before anything starts."""
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -169,9 +170,11 @@ def _switch(name: str, text: str) -> bool:
 
 
 def _host(name: str, text: str) -> str:
-    if not text or any(char.isspace() or char == "/" for char in text):
-        raise SettingsError(name, text, "an address to listen on, such as 127.0.0.1 or 0.0.0.0")
-    return text
+    try:
+        # The server takes addresses, not names, and no zones.
+        return str(ipaddress.ip_address("" if "%" in text else text))
+    except ValueError:
+        raise SettingsError(name, text, "an IP address to listen on, such as 127.0.0.1, 0.0.0.0 or ::") from None
 
 
 def _database_url(name: str, text: str) -> DatabaseUrl:
