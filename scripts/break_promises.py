@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("src", "tests", "migrations", "docs", "benchmarks", "pyproject.toml", "README.md", "Makefile")
+COPIED = ("src", "tests", "migrations", "docs", "benchmarks", "scripts", "pyproject.toml", "README.md", "Makefile")
 STORES = "src/sqslite/adapters/stores"
 TEST_S_MAX = 180
 
