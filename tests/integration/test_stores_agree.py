@@ -138,6 +138,7 @@ Run = Callable[[Coroutine[Any, Any, Any]], Any]
 Draw = Callable[[SearchStrategy[T]], T]
 
 visibilities_ms = sampled_from([1_000, 2_000, VISIBILITY_MS_MAX])
+errors = sampled_from([None, "boom", "bang é"])
 durations_ms = sampled_from([1, 999, 1_000, 30_000, VISIBILITY_MS_MAX])
 # Places counted from the newest; so picks are mostly fresh, often stale, and may come twice.
 picks = lists(integers(0, 8), min_size=1, max_size=4)
@@ -178,8 +179,8 @@ class Agreement(RuleBasedStateMachine):
         commands += [self.time_passes, self.ack_unproven] if self.model.messages else []
         commands += [self.claim] * 4 if self.model.ready_queues() else []
         commands += [self.ack, self.extend, self.hold] if self.deliveries else []
-        commands += [self.look, self.sweep, self.sweep] if self.model.next_due() else []
-        commands += [self.settle] if self.leases else []
+        commands += [self.look] + [self.sweep] * 3 if self.model.next_due() else []
+        commands += [self.settle] * 2 if self.leases else []
         return commands
 
     def enqueue(self, draw: Draw) -> None:
@@ -204,8 +205,8 @@ class Agreement(RuleBasedStateMachine):
         self.agreed("extend", *self.picked(self.deliveries, draw(picks)), draw(visibilities_ms))
 
     def ack_unproven(self, draw: Draw) -> None:
-        last = self.model.enqueued_ever - 1
-        self.agreed("ack_unproven", [max(0, last - place) for place in draw(picks)[:2]])
+        there = draw(sampled_from(sorted(self.model.messages)))
+        self.agreed("ack_unproven", [there, draw(integers(0, self.model.enqueued_ever - 1))])
 
     def hold(self, draw: Draw) -> None:
         queue, handles = self.picked(self.deliveries, draw(picks))
@@ -217,15 +218,14 @@ class Agreement(RuleBasedStateMachine):
             self.leases.append((self.model.messages[handle[0]].queue, (handle, until)))
 
     def settle(self, draw: Draw) -> None:
-        error = draw(sampled_from([None, "boom", "bang é"]))
-        self.agreed("settle", *self.picked(self.leases, draw(picks)), draw(floats(0, 1)), error)
+        self.agreed("settle", *self.picked(self.leases, draw(picks)), draw(floats(0, 1)), draw(errors))
 
     def sweep(self, draw: Draw) -> None:
         """All leases end, and are settled."""
         last = max(known.lease_until for known in self.model.messages.values() if known.lease_until)
         self.clock.shift(max(ms(0), last - self.clock.now()))
         for queue in QUEUES:
-            self.agreed("settle", queue, self.agreed("look", queue), draw(floats(0, 1)), None)
+            self.agreed("settle", queue, self.agreed("look", queue), draw(floats(0, 1)), draw(errors))
 
     def time_passes(self, draw: Draw) -> None:
         self.clock.shift(ms(draw(durations_ms)))
