@@ -118,9 +118,7 @@ def test_an_exhausted_pool_answers_503_and_never_hangs(postgres_url: str, tmp_pa
 def test_many_nodes_starting_at_once_migrate_once(postgres_server_url: str):
     command = [sys.executable, "-m", "sqslite", "migrate"]
     with fresh_database(postgres_server_url) as url:
-        nodes = [
-            subprocess.Popen(command, env=environment(url), stdout=subprocess.PIPE, text=True) for _ in range(4)
-        ]
+        nodes = [subprocess.Popen(command, env=environment(url), stdout=subprocess.PIPE, text=True) for _ in range(4)]
         outputs = [node.communicate(timeout=60)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0] * 4
     assert len([line for output in outputs for line in output.splitlines() if "0001" in line]) == 1
