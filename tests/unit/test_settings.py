@@ -21,6 +21,7 @@ NUMBERS = [
     ("DB_CONNECTION_TIMEOUT", 1, 300),
     ("DB_POOL_SIZE", 1, 500),
     ("DB_WAITERS_MAX", 1, 100_000),
+    ("KEEP_ALIVE_TIMEOUT", 1, 3_600),
 ]
 NO_NUMBERS = ["", " ", "abc", "1.0", "1e3", "0x10", "1_0", " 1", "1 ", "+1", "--1", "١", "²", "1;", "nan", "9" * 5_000]
 URLS = [

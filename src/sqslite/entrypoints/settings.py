@@ -84,6 +84,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     visibility_timeout_s: int = limits.VISIBILITY_MS_DEFAULT // limits.SECOND_MS
     receive_max: int = limits.CLAIM_DEFAULT
     body_bytes_max: int = limits.BODY_BYTES_MAX_DEFAULT
+    keep_alive_timeout_s: int = 75
     log_level: str = "info"
     db_connection_timeout_s: int = 5
     db_pool_size: int = 10
@@ -215,6 +216,12 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable(
         "BODY_BYTES_MAX", "body_bytes_max", _integer(1, limits.BODY_BYTES_MAX_CEILING), "Bytes a message body may have."
+    ),
+    Variable(
+        "KEEP_ALIVE_TIMEOUT",
+        "keep_alive_timeout_s",
+        _integer(1, 3_600),
+        "Seconds a connection may be idle, or a request's headers may take, before the server closes it.",
     ),
     Variable("LOG_LEVEL", "log_level", _one_of(*LOG_LEVELS), f"Least level that is logged: {', '.join(LOG_LEVELS)}."),
     Variable(
