@@ -76,6 +76,10 @@ lint: $(DEV) ## Check format, lint, types and the direction of imports
 check: lint ## Run lint and the unit tests
 	$(PY) -m pytest tests/unit
 
+.PHONY: promises
+promises: $(DEV) ## Break each promise in a copy of the code and see its test go red
+	$(PY) scripts/break_promises.py
+
 .PHONY: bench
 bench: $(DEV) ## Run the benchmarks
 	$(PY) -m benchmarks

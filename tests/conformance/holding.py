@@ -93,6 +93,15 @@ class Holding:
         assert await world.messages(queue) == before
         assert await world.ack(new.receipt) == [Acked(world.now)]
 
+    async def test_a_superseded_receipt_beside_the_current_one_is_stale(self, world: World):
+        queue = await world.queue()
+        await world.enqueue(queue)
+        old = await world.claim_one(queue, 1_000)
+        world.advance(1_000)
+        await world.requeue_expired()
+        new = await world.claim_one(queue)
+        assert await world.ack(old.receipt, new.receipt) == [Refusal.STALE, Acked(world.now)]
+
     async def test_a_receipt_from_before_dead_lettering_is_stale(self, world: World):
         queue, dlq = await world.queue(), await world.queue("dead")
         await world.enqueue(queue, message(dlq="dead"))

@@ -28,7 +28,7 @@ INSERT INTO sqslite.messages
     (partition_id, enqueued_at, not_before, max_retries, body_kind, body, lease_until, claimed_at, delivery_count,
     receipt_secret)
 SELECT
-    CASE WHEN n % 20 < 15 THEN 1 ELSE n % 20 END, at, at, 5, 'json', convert_to(n::text, 'utf8'),
+    CASE WHEN n % 20 < 15 THEN 1 ELSE n % 20 END, at, at, 5, 'json', convert_to(rpad(n::text, 500), 'utf8'),
     CASE WHEN n % 10 = 0 THEN now() + n * interval '1 ms' END,
     CASE WHEN n % 10 = 0 THEN now() END,
     CASE WHEN n % 10 = 0 THEN 1 ELSE 0 END,

@@ -91,7 +91,7 @@ class Peer:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with serving("memory://", tmp_path_factory.mktemp("hostile")) as server:
+    with serving("memory://", tmp_path_factory.mktemp("hostile"), KEEP_ALIVE_TIMEOUT="5") as server:
         yield server
 
 

@@ -157,7 +157,6 @@ def test_every_limit_is_in_the_rest_reference_with_its_value():
         "CONTROL_BATCH_BYTES_MAX": batches.CONTROL_BATCH_BYTES_MAX,
         "BODY_READ_S_MAX": reading.BODY_READ_S_MAX,
         "HEADER_BYTES_MAX": server.HEADER_BYTES_MAX,
-        "HEADER_READ_MS_MAX": server.HEADER_READ_MS_MAX,
         "REQUESTS_AT_ONCE_MAX": server.REQUESTS_AT_ONCE_MAX,
         "WAITERS_MAX": server.WAITERS_MAX,
     }

@@ -27,9 +27,7 @@ def _classes(above: type[SqsliteError] = SqsliteError) -> Iterator[type[SqsliteE
 
 def test_every_code_has_exactly_one_class_and_every_class_its_code():
     declared = [
-        vars(error_class).get("code")
-        for error_class in _classes()
-        if error_class.__module__.startswith("sqslite.domain")
+        vars(error_class).get("code") for error_class in _classes() if error_class.__module__ == SqsliteError.__module__
     ]
     assert sorted(declared) == sorted(ErrorCode)
 

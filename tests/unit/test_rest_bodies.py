@@ -175,6 +175,15 @@ async def test_an_unpaired_surrogate_is_refused(api, text, kind):
     assert "surrogate" in answer.json()["error"]
 
 
+@pytest.mark.parametrize(
+    "content", [b'"\xff"', b'"\xc0\xaf"', b'"\xed\xa0\x80"', b'{"\x80":1}', b'["\xf5"]'], ids=ascii
+)
+async def test_a_body_that_is_no_utf_8_is_refused(api, content):
+    answer = await api.post(MESSAGES, b'{"body":' + content + b"}")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json")
+    assert answer.json()["error"].startswith("the request body must be UTF-8: ")
+
+
 @pytest.mark.parametrize("depth", [1_001, 2_000, 7_000])
 async def test_a_body_nested_too_deeply_is_refused(api, depth):
     for opening, closing in (("[", "]"), ('{"a":', "}")):

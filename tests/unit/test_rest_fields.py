@@ -170,6 +170,13 @@ async def test_nothing_may_follow_the_object(api, call, rest_of_it):
     assert (await api.post(path, b" \t\r\n" + as_json(needed) + b" \t\r\n")).status_code < 300
 
 
+@pytest.mark.parametrize("behind", ["", ",", ',"body":}', "}}"])
+async def test_a_wrong_type_before_what_is_no_json_is_refused(api, behind):
+    answer = await api.post(MESSAGES, f'{{"delay":"x"{behind}'.encode())
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_value")
+    assert answer.json()["error"].startswith("delay must be a whole number or null; got ")
+
+
 @pytest.mark.parametrize("call", ["receive", "ack"])
 async def test_no_body_at_all_is_an_empty_object(api, call):
     path, _ = await path_and_fields(api, call)

@@ -13,6 +13,7 @@ from sqslite.domain.limits import ms
 from sqslite.domain.messages import BodyKind, NewMessage
 from sqslite.domain.queues import Defaults
 from sqslite.domain.retry import Backoff, BackoffKind
+from tests.conformance.claiming import BODIES
 from tests.unit.node import Node, message, node
 
 BAD_MESSAGES = [
@@ -74,6 +75,14 @@ async def test_bad_messages_fail_alone_and_the_others_get_ids_in_order(sent: lis
     assert [m.id for m in kept] == ids == sorted(set(ids))
     assert [m.body for m in kept] == [m.body for m in sent if m in GOOD_MESSAGES]
     assert own.observer.enqueued_in["orders"] == len(ids)
+
+
+@pytest.mark.parametrize("body", [*BODIES, b' {"padded": 1}\n', b"\r\n"])
+@pytest.mark.parametrize("kind", list(BodyKind))
+async def test_a_body_of_any_kind_comes_back_byte_for_byte(own: Node, body: bytes, kind: BodyKind):
+    await own.enqueue(message(body, body_kind=kind))
+    delivered = (await own.claim_one()).message
+    assert (delivered.body, delivered.body_kind) == (body, kind)
 
 
 async def test_a_body_may_be_as_large_as_the_limit_and_no_larger():

@@ -199,6 +199,8 @@ async def test_a_nack_of_the_last_delivery_dead_letters_with_the_error(own: Node
     (message_id,) = await own.enqueue(message(max_retries=1, dlq="dead"))
     receipt = (await own.claim_one()).receipt
     assert await own.service.nack([Nack(receipt, Wish(delay_ms=60_000, error="boom"))]) == [None]
+    moved = replace(receipt, partition_id=(await own.backend.find("dead")).partition_id)
+    assert kinds(await own.service.ack([receipt, moved])) == [StaleReceipt] * 2
     dead = (await own.claim_one("dead")).message
     assert (dead.id, dead.last_error, dead.not_before) == (message_id, "boom", own.clock.now())
     assert (own.observer.dead_lettered_count, own.observer.requeued_count) == (1, 0)

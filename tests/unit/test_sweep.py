@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from itertools import cycle
+from itertools import cycle, pairwise
 from typing import TypeVar
 
 import pytest
@@ -12,7 +12,7 @@ from sqslite.adapters.stores.faulty import Fault, FaultyStore
 from sqslite.adapters.stores.intercepted import InterceptedStore
 from sqslite.domain import sweep as sweep_module
 from sqslite.domain.errors import OutcomeUnknown, StoreUnavailable
-from sqslite.domain.limits import SECOND_MS
+from sqslite.domain.limits import SECOND_MS, ms
 from sqslite.domain.ports import Expired, Store
 from sqslite.domain.retry import Backoff, BackoffKind
 from sqslite.domain.sweep import PAUSE_MS, RETRY_MS_FIRST
@@ -240,15 +240,18 @@ async def test_a_full_page_that_somebody_else_settles_is_not_read_again_and_agai
 
 
 async def test_a_lease_that_cannot_be_settled_does_not_make_the_sweeper_spin():
-    probes: list[Unsettling] = []
-    own = node(lambda store: probes.append(Unsettling(store)) or probes[0])
+    looked_at = []
+    own = node(
+        lambda store: Unsettling(store, lambda method: method == "expired" and looked_at.append(own.clock.now()))
+    )
     other = own.neighbour()
     await other.enqueue()
     await other.claim_one(visibility_ms=1)
     own.shift(1)
     async with sweeping(own):
         await own.advance(SECOND_MS)
-        assert probes[0].calls.count("expired") <= SECOND_MS / PAUSE_MS + 1
+    assert len(looked_at) > 1
+    assert all(later - sooner >= ms(PAUSE_MS) for sooner, later in pairwise(looked_at))
 
 
 async def test_sweepers_that_see_the_same_leases_settle_each_once():

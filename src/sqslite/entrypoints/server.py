@@ -11,11 +11,13 @@ from typing import Any
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
+from granian.log import LogLevels
 from litestar.types import ASGIApp
 from structlog import get_logger
 
 from sqslite.adapters.metrics_shared import prepare_multiprocess_dir
 from sqslite.adapters.wakeups.local import WAITERS_MAX
+from sqslite.domain.limits import SECOND_MS
 from sqslite.entrypoints.container import Container
 from sqslite.entrypoints.http.app import create_rest_app
 from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX
@@ -24,7 +26,6 @@ from sqslite.entrypoints.logs import configure_logging
 from sqslite.entrypoints.settings import Settings
 from sqslite.entrypoints.sweeper import sweeping
 
-HEADER_READ_MS_MAX = 5_000
 HEADER_BYTES_MAX = 64 * 1024
 # Twice as many as may be parked, so that there is always room for calls that are answered at once.
 REQUESTS_AT_ONCE_MAX = 2 * WAITERS_MAX
@@ -51,10 +52,15 @@ def serve(settings: Settings) -> None:
             http=HTTPModes.http1,
             websockets=False,
             backpressure=REQUESTS_AT_ONCE_MAX,
-            http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_MS_MAX, max_buffer_size=HEADER_BYTES_MAX),
+            http1_settings=HTTP1Settings(
+                # It counts from the end of one request to the headers of the next, so it bounds idle time, too.
+                header_read_timeout=settings.keep_alive_timeout_s * SECOND_MS,
+                max_buffer_size=HEADER_BYTES_MAX,
+            ),
             workers_kill_timeout=STOP_S_MAX,
             respawn_failed_workers=settings.database_url.technology != "memory",
             # Its own lines, such as that of a worker started anew, go through our logging.
+            log_level=LogLevels(settings.log_level),
             log_dictconfig={"loggers": {"_granian": {"propagate": True}}},
         ).serve()
 

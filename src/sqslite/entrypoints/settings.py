@@ -1,5 +1,6 @@
 """What the operator decides, read once from the environment and checked before anything starts."""
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -83,6 +84,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     visibility_timeout_s: int = limits.VISIBILITY_MS_DEFAULT // limits.SECOND_MS
     receive_max: int = limits.CLAIM_DEFAULT
     body_bytes_max: int = limits.BODY_BYTES_MAX_DEFAULT
+    keep_alive_timeout_s: int = 75
     log_level: str = "info"
     db_connection_timeout_s: int = 5
     db_pool_size: int = 10
@@ -169,9 +171,11 @@ def _switch(name: str, text: str) -> bool:
 
 
 def _host(name: str, text: str) -> str:
-    if not text or any(char.isspace() or char == "/" for char in text):
-        raise SettingsError(name, text, "an address to listen on, such as 127.0.0.1 or 0.0.0.0")
-    return text
+    try:
+        # The server takes addresses, not names, and no zones.
+        return str(ipaddress.ip_address("" if "%" in text else text))
+    except ValueError:
+        raise SettingsError(name, text, "an IP address to listen on, such as 127.0.0.1, 0.0.0.0 or ::") from None
 
 
 def _database_url(name: str, text: str) -> DatabaseUrl:
@@ -212,6 +216,12 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable(
         "BODY_BYTES_MAX", "body_bytes_max", _integer(1, limits.BODY_BYTES_MAX_CEILING), "Bytes a message body may have."
+    ),
+    Variable(
+        "KEEP_ALIVE_TIMEOUT",
+        "keep_alive_timeout_s",
+        _integer(1, 3_600),
+        "Seconds a connection may be idle, or a request's headers may take, before the server closes it.",
     ),
     Variable("LOG_LEVEL", "log_level", _one_of(*LOG_LEVELS), f"Least level that is logged: {', '.join(LOG_LEVELS)}."),
     Variable(

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import socket
 import sys
 from importlib.metadata import version
 
 import click
 
 from sqslite.domain.errors import SqsliteError
-from sqslite.entrypoints.settings import VARIABLES, Settings
+from sqslite.entrypoints.settings import VARIABLES, Settings, SettingsError
 
 EXIT_REFUSED = 1
 
@@ -41,6 +42,7 @@ def serve(host: str | None, port: int | None, workers: int | None, no_sweeper: b
     """Serve the REST API."""
     _override({"HOST": host, "PORT": port, "WORKERS": workers, "SWEEPER": "off" if no_sweeper else None})
     settings = _start()
+    _check_free(settings)
     if not no_migrate:
         asyncio.run(_migrate(settings))
     # Imported here, because other commands need not wait for a web server to load.
@@ -95,6 +97,17 @@ def _start() -> Settings:
     current = Settings.from_environment(os.environ)
     configure_logging(current.log_level)
     return current
+
+
+def _check_free(settings: Settings) -> None:
+    """Raise SettingsError where nobody could listen: the server itself would end with a stack of its innards."""
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as fault:
+            address = f"{settings.host} port {settings.port}"
+            raise SettingsError("HOST and PORT", address, f"free to listen on ({fault.strerror})") from None
 
 
 async def _migrate(settings: Settings) -> list[str]:

@@ -67,7 +67,7 @@ class PostgresStore:
         rows = await self._database.write("ack", partition_id, *_columns(keys))
         acked = {(message_id, secret): Acked(claimed_at) for message_id, secret, claimed_at in rows}
         refused = [receipt for receipt in receipts if _key(receipt) not in acked]
-        there = await self._ids_there(refused, after_change=bool(acked))
+        there = await self._ids_there(refused, after_change=bool(acked)) | {message_id for message_id, _ in acked}
         return [acked.get(_key(receipt)) or _refusal(receipt, there) for receipt in receipts]
 
     async def ack_unproven(self, message_ids: Sequence[int]) -> list[Acked | Refusal]:
