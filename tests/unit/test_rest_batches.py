@@ -1,4 +1,4 @@
-"""Batch calls over REST: a result for each entry in order, one bad entry fails alone, and no success that is not true."""
+"""Batch calls over REST: a result for each entry in order, one bad entry fails alone, no success that is not true."""
 
 import json
 

@@ -2,8 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from sqslite.adapters.clock import VirtualClock
+from sqslite.adapters.wakeups import local
 from sqslite.adapters.wakeups.local import LOOK_EVERY_MS, LocalWakeups
+from sqslite.domain.errors import Overloaded
 from sqslite.domain.limits import ms
 
 TURNS = 50
@@ -129,3 +133,12 @@ async def test_nothing_is_kept_of_a_queue_nobody_waits_for():
     assert asyncio.all_tasks() == before
     assert not wakeups._watches
     assert not wakeups._lookers
+
+
+async def test_a_bounded_number_may_wait_and_who_leaves_makes_room(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(local, "WAITERS_MAX", 2)
+    wakeups = LocalWakeups(VirtualClock())
+    for _ in range(3):
+        with wakeups.watching("a"), wakeups.watching("b"), pytest.raises(Overloaded), wakeups.watching("c"):
+            raise AssertionError("there is no room")
+    assert not wakeups._watches
