@@ -148,6 +148,7 @@ def _expected(types: str, hint: object) -> str:
     if isinstance(hint, enum.EnumMeta):
         return f"one of {', '.join(member.value for member in list[enum.Enum](hint))}"
     # Of numbers beyond all bounds, msgspec does not say what was expected instead.
+    hint = dict if _has_fields(hint) else hint
     types = types or "|".join(kind.__name__ for kind in get_args(hint) or (hint,) if isinstance(kind, type))
     return " or ".join(_EXPECTED_WORDS.get(word.strip(), word.strip()) for word in types.split("|"))
 
