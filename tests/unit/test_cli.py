@@ -132,7 +132,13 @@ def test_a_bad_setting_ends_every_command_with_one_sentence(command):
 
 def test_options_override_the_environment(served):
     port = free_port()
-    environ = {"DATABASE_URL": "postgres://h/d", "HOST": "127.0.0.9", "PORT": "1", "WORKERS": "1", "SWEEPER": "on"}
+    environ = {
+        "DATABASE_URL": "postgres://h/d",
+        "SQSLITE_HOST": "127.0.0.9",
+        "PORT": "1",
+        "WORKERS": "1",
+        "SWEEPER": "on",
+    }
     options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "3", "--no-sweeper", "--no-migrate"]
     assert run("serve", *options, **environ).exit_code == 0
     (settings,) = served
@@ -154,8 +160,8 @@ def test_without_options_the_environment_holds(served):
         (["--port", "65536"], "PORT must be a whole number from 1 to 65535"),
         (["--workers", "0"], "WORKERS must be a whole number from 1 to 64"),
         (["--workers", "2"], "WORKERS must be 1 with sqlite:///sqslite.db: SQLite has one writer"),
-        (["--host", ""], "HOST must be an IP address"),
-        (["--host", "localhost"], "HOST must be an IP address"),
+        (["--host", ""], "SQSLITE_HOST must be an IP address"),
+        (["--host", "localhost"], "SQSLITE_HOST must be an IP address"),
     ],
 )
 def test_a_bad_option_is_refused_as_the_variable_would_be(served, options, beginning):

@@ -176,7 +176,7 @@ def test_a_sweeper_neither_on_nor_off_is_refused(text):
 
 @pytest.mark.parametrize("text", ["127.0.0.1", "0.0.0.0", "::1", "::", "2001:db8::1"])
 def test_a_host_is_an_address(text):
-    assert Settings.from_environment({"HOST": text}).host == text
+    assert Settings.from_environment({"SQSLITE_HOST": text}).host == text
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,8 @@ def test_a_host_is_an_address(text):
     ],
 )
 def test_what_is_no_host_is_refused(text):
-    assert str(refusal(HOST=text)).startswith(
-        "HOST must be an IP address to listen on, such as 127.0.0.1, 0.0.0.0 or ::; got"
+    assert str(refusal(SQSLITE_HOST=text)).startswith(
+        "SQSLITE_HOST must be an IP address to listen on, such as 127.0.0.1, 0.0.0.0 or ::; got"
     )
 
 

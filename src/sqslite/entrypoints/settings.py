@@ -192,7 +192,8 @@ def _database_url(name: str, text: str) -> DatabaseUrl:
 
 VARIABLES: tuple[Variable, ...] = (
     Variable("DATABASE_URL", "database_url", _database_url, f"Where messages live: {DATABASE_URL_ALLOWED}."),
-    Variable("HOST", "host", _host, "Address the server listens on."),
+    # Not HOST: shells and compilers of conda export one of their own.
+    Variable("SQSLITE_HOST", "host", _host, "Address the server listens on."),
     Variable("PORT", "port", _integer(1, 65_535), "TCP port the server listens on."),
     Variable("WORKERS", "workers", _integer(1, 64), "Processes that serve; more than 1 needs PostgreSQL."),
     Variable("SWEEPER", "sweeper", _switch, "Whether the server runs a sweeper inside: on or off."),

@@ -33,14 +33,14 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--host", help="Address to listen on.  [default: 127.0.0.1, or HOST]")
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1, or SQSLITE_HOST]")
 @click.option("--port", type=int, help="TCP port to listen on.  [default: 8080, or PORT]")
 @click.option("--workers", type=int, help="Processes that serve; more than 1 needs PostgreSQL.  [default: 1]")
 @click.option("--no-sweeper", is_flag=True, help="Run no sweeper inside; run `sqslite sweeper` beside it then.")
 @click.option("--no-migrate", is_flag=True, help="Leave the schema as it is; run `sqslite migrate` before then.")
 def serve(host: str | None, port: int | None, workers: int | None, no_sweeper: bool, no_migrate: bool) -> None:
     """Serve the REST API."""
-    _override({"HOST": host, "PORT": port, "WORKERS": workers, "SWEEPER": "off" if no_sweeper else None})
+    _override({"SQSLITE_HOST": host, "PORT": port, "WORKERS": workers, "SWEEPER": "off" if no_sweeper else None})
     settings = _start()
     _check_free(settings)
     if not no_migrate:
