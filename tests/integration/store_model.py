@@ -51,7 +51,7 @@ class Model:
         self.enqueued_ever += len(messages)
         now = self.clock.now()
         for number, content in zip(numbers, messages, strict=True):
-            self.messages[number] = Known(queue, content, now, now + ms(content.delay_ms), content.dlq)
+            self.messages[number] = Known(queue, content, now, now + ms(content.delay_ms or 0), content.dlq)
         return numbers
 
     def claim(self, queue: str, limit: int, visibility_ms: int) -> list[tuple[Handle, int]]:

@@ -278,7 +278,7 @@ NO_PATHS = {
     "%00": (b"/v1/queues/%00/messages", 400, "invalid_value"),
     "%0d%0a": (b"/v1/queues/a%0d%0aX:%20y/messages", 400, "invalid_value"),
     "%zz": (b"/v1/queues/%zz/messages", 400, "invalid_value"),
-    "%": (b"/v1/queues/%", 404, "not_found"),
+    "%": (b"/v1/queues/%", 405, "method_not_allowed"),
     "%c0%af": (b"/v1/queues/%c0%af/messages", 400, "invalid_value"),
     "raw UTF-8": ("/v1/queues/ü/messages".encode(), 400, "invalid_value"),
     "a slash inside": (b"/v1/queues/a%2fb/messages", 404, "not_found"),
