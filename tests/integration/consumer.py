@@ -1,4 +1,4 @@
-"""A consumer process for tests of many at once: claims, sometimes dawdles, acks, and writes down all it did.
+"""A consumer process for tests of many at once: claims, sometimes dawdles or gives up, acks, and writes it all down.
 
 Run as a program: `consumer.py URL QUEUE VISIBILITY_MS DAWDLE_SHARE OUT`. It ends once the queue has been empty
 for a while. Each line it writes is a JSON object: {"id", "delivery", "claimed_at", "lease_until", "acked"}.
@@ -17,6 +17,7 @@ from sqslite.entrypoints.settings import DatabaseUrl, Settings
 EMPTY_POLLS_MAX = 25
 EMPTY_POLL_PAUSE_S = 0.1
 BATCH = 10
+GIVEN_UP_SHARE = 0.5
 
 
 async def consume(url: str, queue: str, visibility_ms: int, dawdle_share: float, out: Path) -> None:
@@ -31,17 +32,21 @@ async def consume(url: str, queue: str, visibility_ms: int, dawdle_share: float,
             if not deliveries:
                 await asyncio.sleep(EMPTY_POLL_PAUSE_S)
                 continue
+            given_up = False
             if random.random() < dawdle_share:
                 await asyncio.sleep(visibility_ms / 1_000 * random.uniform(0.8, 1.6))
-            refusals = await service.ack([delivery.receipt for delivery in deliveries])
-            for delivery, refusal in zip(deliveries, refusals, strict=True):
+                # As if it had died: whoever comes next must get these messages.
+                given_up = random.random() < GIVEN_UP_SHARE
+            receipts = [] if given_up else [delivery.receipt for delivery in deliveries]
+            acked = [refusal is None for refusal in await service.ack(receipts)] or [False] * len(deliveries)
+            for delivery, was_acked in zip(deliveries, acked, strict=True):
                 message = delivery.message
                 record = {
                     "id": message.id,
                     "delivery": message.delivery_count,
                     "claimed_at": (message.lease_until - timedelta(milliseconds=visibility_ms)).isoformat(),
                     "lease_until": message.lease_until.isoformat(),
-                    "acked": refusal is None,
+                    "acked": was_acked,
                 }
                 lines.write(json.dumps(record) + "\n")
     await backend.close()
