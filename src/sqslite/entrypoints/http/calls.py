@@ -12,7 +12,7 @@ _QUEUE = {
     "in": "path",
     "required": True,
     "description": f"The queue's name, {limits.QUEUE_NAME_ALLOWED}",
-    "schema": {"type": "string", "pattern": f"^{limits.QUEUE_NAME.pattern}$"},
+    "schema": {"type": "string", "pattern": limits.NAME_PATTERN},
     "example": "orders",
 }
 _MESSAGE_ID = {

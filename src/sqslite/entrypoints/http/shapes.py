@@ -1,40 +1,31 @@
 """The JSON shapes of the REST API; each field carries the sentence and example that OpenAPI shows."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from sqslite.domain import limits
+from sqslite.domain.limits import about
 from sqslite.domain.messages import BodyKind
 from sqslite.domain.queues import QueueSettings
 
-_NAME = {"pattern": f"^{limits.QUEUE_NAME.pattern}$"}
+_NAME = {"pattern": limits.NAME_PATTERN}
 
 
 _TEXT = {"maxLength": limits.TRACE_ID_CHARS_MAX, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}
 
 
-def _about(sentence: str, example: Any, **schema: Any) -> Meta:
-    return Meta(description=sentence, examples=[example], extra_json_schema=schema or None)
-
-
 def _when(sentence: str, example: str) -> Meta:
-    return _about(sentence, example, format="date-time")
+    return about(sentence, example, format="date-time")
 
 
-def _range(low: int, high: int) -> dict[str, int]:
-    return {"minimum": low, "maximum": high}
-
-
-_RECEIPT = _about(
+_RECEIPT = about(
     "The receipt of the delivery, as handed out by the receive.",
     "AQAAAAAAAAABAAAAAAAAAHsAAAABoKGio6SlpqeoqaqrrK2urw",
     pattern="^[A-Za-z0-9_-]{50}$",
 )
-_MESSAGE_ID = _about(
-    "The message's id, unique in this service and below 2^53.", 123, **_range(1, limits.MESSAGE_ID_MAX)
-)
+_MESSAGE_ID = about("The message's id, unique in this service and below 2^53.", 123, low=1, high=limits.MESSAGE_ID_MAX)
 
 
 class EnqueueIn(Struct, forbid_unknown_fields=True):
@@ -42,7 +33,7 @@ class EnqueueIn(Struct, forbid_unknown_fields=True):
 
     body: Annotated[
         Raw,
-        _about(
+        about(
             "Any JSON value except null; it comes back byte for byte.",
             {"task": "process-order"},
             **{"not": {"type": "null"}},
@@ -50,24 +41,25 @@ class EnqueueIn(Struct, forbid_unknown_fields=True):
     ]
     body_kind: Annotated[
         BodyKind,
-        _about("json: the value itself; text: body is a string; binary: body is a base64 string.", "json"),
+        about("json: the value itself; text: body is a string; binary: body is a base64 string.", "json"),
     ] = BodyKind.JSON
     delay: Annotated[
         int | None,
-        _about("Milliseconds before the message can be received.", 5_000, **_range(0, limits.DELAY_MS_MAX)),
+        about("Milliseconds before the message can be received.", 5_000, low=0, high=limits.DELAY_MS_MAX),
     ] = None
     max_retries: Annotated[
         int | None,
-        _about(
+        about(
             "Deliveries before dead-lettering; missing or 0 means the queue's setting.",
             3,
-            **_range(0, limits.MAX_RETRIES_MAX),
+            low=0,
+            high=limits.MAX_RETRIES_MAX,
         ),
     ] = None
-    dlq: Annotated[str | None, _about("The dead-letter queue's name.", "failed-queue", **_NAME)] = None
+    dlq: Annotated[str | None, about("The dead-letter queue's name.", "failed-queue", **_NAME)] = None
     trace_id: Annotated[
         str | None,
-        _about("A text for tracing, handed out with the message.", "xyz123", **_TEXT),
+        about("A text for tracing, handed out with the message.", "xyz123", **_TEXT),
     ] = None
 
 
@@ -82,22 +74,24 @@ class ReceiveIn(Struct, forbid_unknown_fields=True):
 
     max: Annotated[
         int | None,
-        _about("Messages to receive at most; missing means RECEIVE_MAX.", 10, **_range(1, limits.CLAIM_MAX)),
+        about("Messages to receive at most; missing means RECEIVE_MAX.", 10, low=1, high=limits.CLAIM_MAX),
     ] = None
     visibility_ms: Annotated[
         int | None,
-        _about(
+        about(
             "Milliseconds the messages stay leased; missing or 0 means the queue's setting.",
             30_000,
-            **_range(0, limits.VISIBILITY_MS_MAX),
+            low=0,
+            high=limits.VISIBILITY_MS_MAX,
         ),
     ] = None
     wait_ms: Annotated[
         int | None,
-        _about(
+        about(
             "Milliseconds to wait for a message when there is none; missing means the queue's setting.",
             20_000,
-            **_range(0, limits.WAIT_MS_MAX),
+            low=0,
+            high=limits.WAIT_MS_MAX,
         ),
     ] = None
 
@@ -106,18 +100,18 @@ class MessageOut(Struct, omit_defaults=True):
     """A delivered message, leased until `lease_until`."""
 
     id: Annotated[int, _MESSAGE_ID]
-    body: Annotated[Raw, _about("The JSON value as it was sent, or a string for text and binary.", {"task": "go"})]
+    body: Annotated[Raw, about("The JSON value as it was sent, or a string for text and binary.", {"task": "go"})]
     receipt: Annotated[str, _RECEIPT]
     lease_until: Annotated[datetime | None, _when("When the lease ends, RFC 3339 in UTC.", "2026-01-07T10:00:30Z")]
-    delivery_count: Annotated[int, _about("How often it was delivered, this time included.", 1, minimum=1)]
-    max_retries: Annotated[int, _about("Deliveries before dead-lettering.", 3, minimum=1)]
+    delivery_count: Annotated[int, about("How often it was delivered, this time included.", 1, low=1)]
+    max_retries: Annotated[int, about("Deliveries before dead-lettering.", 3, low=1)]
     enqueued_at: Annotated[datetime, _when("When it was first enqueued.", "2026-01-07T10:00:00Z")]
-    dlq: Annotated[str | UnsetType, _about("The dead-letter queue's name; only when set.", "failed-queue")] = UNSET
-    trace_id: Annotated[str | UnsetType, _about("The text given for tracing; only when set.", "xyz123")] = UNSET
-    body_kind: Annotated[BodyKind, _about("How to read body; only when it is not json.", "text")] = BodyKind.JSON
-    last_error: Annotated[str | UnsetType, _about("Why the last delivery failed; only when said.", "timeout")] = UNSET
-    origin_queue: Annotated[str | UnsetType, _about("The queue a dead letter came from.", "orders")] = UNSET
-    origin_delivery_count: Annotated[int | UnsetType, _about("The deliveries it had there.", 3)] = UNSET
+    dlq: Annotated[str | UnsetType, about("The dead-letter queue's name; only when set.", "failed-queue")] = UNSET
+    trace_id: Annotated[str | UnsetType, about("The text given for tracing; only when set.", "xyz123")] = UNSET
+    body_kind: Annotated[BodyKind, about("How to read body; only when it is not json.", "text")] = BodyKind.JSON
+    last_error: Annotated[str | UnsetType, about("Why the last delivery failed; only when said.", "timeout")] = UNSET
+    origin_queue: Annotated[str | UnsetType, about("The queue a dead letter came from.", "orders")] = UNSET
+    origin_delivery_count: Annotated[int | UnsetType, about("The deliveries it had there.", 3)] = UNSET
 
 
 class AckIn(Struct, forbid_unknown_fields=True):
@@ -129,7 +123,7 @@ class AckIn(Struct, forbid_unknown_fields=True):
 class AckOut(Struct):
     """The message is gone for good."""
 
-    ok: Annotated[bool, _about("Always true.", True)] = field(default=True)
+    ok: Annotated[bool, about("Always true.", True)] = field(default=True)
 
 
 class NackIn(Struct, forbid_unknown_fields=True):
@@ -138,15 +132,16 @@ class NackIn(Struct, forbid_unknown_fields=True):
     receipt: Annotated[str, _RECEIPT]
     delay_ms: Annotated[
         int | None,
-        _about(
+        about(
             "Milliseconds before the next delivery; missing means the queue's backoff.",
             1_000,
-            **_range(0, limits.DELAY_MS_MAX),
+            low=0,
+            high=limits.DELAY_MS_MAX,
         ),
     ] = None
     error: Annotated[
         str | None,
-        _about(
+        about(
             "Why the work failed, kept with the message; at most 4096 bytes.",
             "card declined",
             maxLength=limits.ERROR_BYTES_MAX,
@@ -159,7 +154,7 @@ class ExtendIn(Struct, forbid_unknown_fields=True):
 
     receipt: Annotated[str, _RECEIPT]
     visibility_ms: Annotated[
-        int, _about("Milliseconds from now until the lease ends.", 30_000, **_range(0, limits.VISIBILITY_MS_MAX))
+        int, about("Milliseconds from now until the lease ends.", 30_000, low=0, high=limits.VISIBILITY_MS_MAX)
     ]
 
 
@@ -172,19 +167,19 @@ class ExtendOut(Struct):
 class ResultOut(Struct, omit_defaults=True):
     """What became of one entry of a batch: what it got, or error and code."""
 
-    id: Annotated[int | UnsetType, _about("The id of the message that was enqueued.", 123)] = UNSET
+    id: Annotated[int | UnsetType, about("The id of the message that was enqueued.", 123)] = UNSET
     lease_until: Annotated[datetime | UnsetType, _when("When the extended lease ends.", "2026-01-07T10:01:00Z")] = UNSET
     ok: Annotated[
-        bool | UnsetType, _about("True where the entry was carried out and there is nothing to tell.", True)
+        bool | UnsetType, about("True where the entry was carried out and there is nothing to tell.", True)
     ] = UNSET
-    error: Annotated[str | UnsetType, _about("A sentence for a person.", "body is required")] = UNSET
-    code: Annotated[str | UnsetType, _about("A stable word for a program.", "missing_field")] = UNSET
+    error: Annotated[str | UnsetType, about("A sentence for a person.", "body is required")] = UNSET
+    code: Annotated[str | UnsetType, about("A stable word for a program.", "missing_field")] = UNSET
 
 
 class ResultsOut(Struct):
     """One result for each entry, in order."""
 
-    results: Annotated[list[ResultOut], _about("A result for each entry.", [{"id": 123}])]
+    results: Annotated[list[ResultOut], about("A result for each entry.", [{"id": 123}])]
 
 
 _ENTRIES = {"minItems": 1, "maxItems": limits.BATCH_MAX}
@@ -193,7 +188,7 @@ _ENTRIES = {"minItems": 1, "maxItems": limits.BATCH_MAX}
 class EnqueueBatchIn(Struct, forbid_unknown_fields=True):
     """Messages to enqueue, each as for a single enqueue; a bad one fails alone."""
 
-    messages: Annotated[list[Raw], _about("1 to 1000 messages.", [{"body": {"n": 1}}], **_ENTRIES)]
+    messages: Annotated[list[Raw], about("1 to 1000 messages.", [{"body": {"n": 1}}], **_ENTRIES)]
 
 
 class AckEntry(Struct, forbid_unknown_fields=True):
@@ -218,14 +213,14 @@ class ExtendEntry(ExtendIn, forbid_unknown_fields=True, kw_only=True):
 class AckBatchIn(Struct, forbid_unknown_fields=True):
     """Messages whose work is done."""
 
-    acks: Annotated[list[Raw], _about("1 to 1000 of {id, receipt}.", [{"receipt": "AQAAAA"}], **_ENTRIES)]
+    acks: Annotated[list[Raw], about("1 to 1000 of {id, receipt}.", [{"receipt": "AQAAAA"}], **_ENTRIES)]
 
 
 class NackBatchIn(Struct, forbid_unknown_fields=True):
     """Leases to give up."""
 
     nacks: Annotated[
-        list[Raw], _about("1 to 1000 of {id, receipt, delay_ms, error}.", [{"receipt": "AQAAAA"}], **_ENTRIES)
+        list[Raw], about("1 to 1000 of {id, receipt, delay_ms, error}.", [{"receipt": "AQAAAA"}], **_ENTRIES)
     ]
 
 
@@ -234,7 +229,7 @@ class ExtendBatchIn(Struct, forbid_unknown_fields=True):
 
     extends: Annotated[
         list[Raw],
-        _about("1 to 1000 of {id, receipt, visibility_ms}.", [{"receipt": "AQAAAA", "visibility_ms": 1}], **_ENTRIES),
+        about("1 to 1000 of {id, receipt, visibility_ms}.", [{"receipt": "AQAAAA", "visibility_ms": 1}], **_ENTRIES),
     ]
 
 
@@ -245,14 +240,14 @@ class QueueIn(QueueSettings, forbid_unknown_fields=True, kw_only=True, frozen=Tr
 class QueueOut(QueueSettings, kw_only=True, frozen=True):
     """A queue and its settings; null means the service's default."""
 
-    name: Annotated[str, _about("The queue's name.", "orders")]
+    name: Annotated[str, about("The queue's name.", "orders")]
 
 
 class QueuesOut(Struct, omit_defaults=True):
     """A page of queues, by name."""
 
-    queues: Annotated[list[QueueOut], _about("The queues of this page.", [{"name": "orders"}])]
-    after: Annotated[str | UnsetType, _about("Ask for the next page with this; missing on the last one.", "orders")] = (
+    queues: Annotated[list[QueueOut], about("The queues of this page.", [{"name": "orders"}])]
+    after: Annotated[str | UnsetType, about("Ask for the next page with this; missing on the last one.", "orders")] = (
         UNSET
     )
 
@@ -260,5 +255,5 @@ class QueuesOut(Struct, omit_defaults=True):
 class ErrorOut(Struct):
     """A refusal."""
 
-    error: Annotated[str, _about("A sentence for a person.", "max must be 1 to 1000; got 0")]
-    code: Annotated[str, _about("A stable word for a program.", "invalid_value")]
+    error: Annotated[str, about("A sentence for a person.", "max must be 1 to 1000; got 0")]
+    code: Annotated[str, about("A stable word for a program.", "invalid_value")]
