@@ -16,7 +16,10 @@ class ErrorCode(enum.StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     MESSAGE_NOT_FOUND = "message_not_found"
     QUEUE_NOT_FOUND = "queue_not_found"
+    QUEUE_CONFLICT = "queue_conflict"
     STALE_RECEIPT = "stale_receipt"
+    REDRIVE_NOT_FOUND = "redrive_not_found"
+    REDRIVE_CONFLICT = "redrive_conflict"
     OVERLOADED = "overloaded"
     STORE_UNAVAILABLE = "store_unavailable"
     OUTCOME_UNKNOWN = "outcome_unknown"
@@ -70,6 +73,30 @@ class QueueNotFound(SqsliteError):
 
     def __init__(self, queue: str) -> None:
         super().__init__(f"queue {queue} does not exist")
+
+
+class QueueConflict(SqsliteError):
+    """The queue is there with a setting that cannot change; nothing was changed."""
+
+    code = ErrorCode.QUEUE_CONFLICT
+
+    def __init__(self, queue: str, fifo: bool) -> None:
+        super().__init__(f"fifo of queue {queue} is {shown(fifo)} and cannot change; delete the queue to create it anew")
+
+
+class RedriveNotFound(SqsliteError):
+    """The queue has no such redrive task."""
+
+    code = ErrorCode.REDRIVE_NOT_FOUND
+
+    def __init__(self, task_id: object) -> None:
+        super().__init__(f"redrive {task_id} does not exist")
+
+
+class RedriveConflict(SqsliteError):
+    """The redrive task is in no state for that, or the queue has one that runs already; nothing was changed."""
+
+    code = ErrorCode.REDRIVE_CONFLICT
 
 
 class StaleReceipt(SqsliteError):

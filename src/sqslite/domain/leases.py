@@ -67,10 +67,14 @@ class Acked(Struct, frozen=True):
     """The message is gone for good. `claimed_at` None: it was never claimed (an ack by bare id)."""
 
     claimed_at: datetime | None
+    partition_id: int
 
 
 class Lease(Struct, frozen=True, kw_only=True):
-    """A lease to be settled; receipt and `lease_until` together are the guard of the write that settles it."""
+    """A lease to be settled; receipt and `lease_until` together are the guard of the write that settles it.
+
+    `expires_at` None: its message is kept for ever.
+    """
 
     queue: str
     receipt: Receipt
@@ -78,3 +82,4 @@ class Lease(Struct, frozen=True, kw_only=True):
     delivery_count: int
     max_retries: int
     dlq: str | None
+    expires_at: datetime | None = None

@@ -40,6 +40,23 @@ TAGS_MAX = 50
 TAG_KEY_CHARS_MAX = 128
 TAG_VALUE_CHARS_MAX = 256
 TRACE_ID_CHARS_MAX = 256
+# SQS API reference, SendMessage: MessageGroupId and MessageDeduplicationId have 1 to 128 characters.
+GROUP_ID_CHARS_MAX = 128
+DEDUP_ID_CHARS_MAX = 128
+# SQS API reference, ReceiveMessage: a ReceiveRequestAttemptId has 1 to 128 characters and is good for 5 minutes.
+ATTEMPT_ID_CHARS_MAX = 128
+ATTEMPT_MS = 5 * 60 * SECOND_MS
+# SQS developer guide: the deduplication interval is 5 minutes.
+DEDUP_MS_DEFAULT = 5 * 60 * SECOND_MS
+DEDUP_MS_MAX = DAY_MS
+# SQS API reference, SetQueueAttributes: MessageRetentionPeriod is 4 days by default and 60 s to 14 days.
+RETENTION_MS_DEFAULT = 4 * DAY_MS
+RETENTION_MS_MAX = 14 * DAY_MS
+RETENTION_FOREVER = 0
+ATTRIBUTES_MAX = 50
+ATTRIBUTE_NAME_CHARS_MAX = 256
+DEPTH_EXACT_MAX = 10_000
+REDRIVE_RATE_MAX = 10_000
 ERROR_BYTES_MAX = 4 * 1024
 # JavaScript reads integers exactly up to here, so ids stay below.
 MESSAGE_ID_MAX = 2**53 - 1
@@ -78,6 +95,23 @@ def check_text(field: str, text: str, chars_max: int) -> str:
     if any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
         raise InvalidValue(field, text, "free of control characters")
     return text
+
+
+def check_id(field: str, text: str, chars_max: int) -> str:
+    """The text, or InvalidValue where it is empty, too long, or has control characters."""
+    if not text:
+        raise InvalidValue(field, text, f"1 to {chars_max} characters")
+    return check_text(field, text, chars_max)
+
+
+def check_attributes(attributes: dict[str, str]) -> None:
+    """Raise InvalidValue where there are too many attributes, or a name or value is no text that every store keeps."""
+    if len(attributes) > ATTRIBUTES_MAX:
+        raise InvalidValue("attributes", len(attributes), f"at most {ATTRIBUTES_MAX} attributes")
+    for name, value in attributes.items():
+        check_id("attributes", name, ATTRIBUTE_NAME_CHARS_MAX)
+        if any(char == "\0" or unicodedata.category(char) == "Cs" for char in value):
+            raise InvalidValue(f"attributes.{name}", value, "free of NUL and of lone surrogates")
 
 
 def check_error(text: str) -> str:

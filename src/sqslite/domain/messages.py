@@ -20,38 +20,61 @@ class NewMessage(Struct, frozen=True, kw_only=True):
     """A message as its sender gave it, before a store has accepted it.
 
     `max_retries` is the number of deliveries before dead-lettering; 0 means the queue's own setting, and so does
-    None for `delay_ms`: a store is given no such message.
+    None for `delay_ms` and `retention_ms`: a store is given no such message.
     `dlq` None means the queue's own setting; without one the message is redelivered for ever.
+    `group_id` None: in no group, which only a FIFO queue refuses. `dedup_id` None: never a duplicate.
+    `retention_ms` 0: kept for ever.
     """
 
     body: bytes
     body_kind: BodyKind = BodyKind.JSON
+    attributes: dict[str, str] = {}
     delay_ms: int | None = None
     max_retries: int = 0
     dlq: str | None = None
     trace_id: str | None = None
+    group_id: str | None = None
+    dedup_id: str | None = None
+    retention_ms: int | None = None
+
+
+class Accepted(Struct, frozen=True):
+    """The message is stored under this id. `duplicate`: an earlier one with the same dedup_id is, and this one is not."""
+
+    id: int
+    duplicate: bool = False
 
 
 class Message(Struct, frozen=True, kw_only=True):
     """A message as a store keeps it; it does not show its receipt.
 
-    `lease_until` None means it is not leased. `delivery_count` counts this queue's deliveries only.
+    `lease_until` None means it is not leased, `expires_at` None that it is kept for ever.
+    `delivery_count` counts this queue's deliveries only, `deliveries_before` those of the queues it was in before.
     The `origin_` fields are set on dead letters: the queue they came from and their deliveries there.
     """
 
     id: int
     body: bytes
     body_kind: BodyKind
+    attributes: dict[str, str]
     enqueued_at: datetime
     not_before: datetime
     lease_until: datetime | None
+    expires_at: datetime | None
     delivery_count: int
+    deliveries_before: int
     max_retries: int
     dlq: str | None
     trace_id: str | None
+    group_id: str | None
     last_error: str | None
     origin_queue: str | None
     origin_delivery_count: int | None
+
+    @property
+    def fence(self) -> int:
+        """A number that grows with every delivery of this message, in whichever queue."""
+        return self.deliveries_before + self.delivery_count
 
 
 class Delivery(Struct, frozen=True):

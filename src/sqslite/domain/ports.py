@@ -7,7 +7,7 @@ StoreUnavailable (nothing was done), Overloaded (nothing was done) or OutcomeUnk
 happened).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
@@ -15,8 +15,26 @@ from typing import Protocol
 from msgspec import Struct
 
 from sqslite.domain.leases import Acked, Lease, Receipt, Refusal
-from sqslite.domain.messages import Delivery, Message, NewMessage
+from sqslite.domain.lifecycle import State
+from sqslite.domain.messages import Accepted, Delivery, Message, NewMessage
 from sqslite.domain.queues import Queue, QueueSettings
+from sqslite.domain.redrive import Redrive, RedriveState
+
+
+class PartitionDropped(Exception):
+    """The queue's partition is no longer its own: the queue was purged or deleted meanwhile. Nothing was done."""
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """A wish to lease up to `limit` messages for `visibility_ms`.
+
+    `secrets` holds SECRET_BYTES for each message of the limit. `attempt_id` None: a claim that is not repeated.
+    """
+
+    limit: int
+    visibility_ms: int
+    secrets: bytes
+    attempt_id: str | None = None
 
 
 class Extension(Struct, frozen=True):
@@ -49,19 +67,28 @@ class RequeueAt(Struct, frozen=True):
 
 
 class MoveToDlq(Struct, frozen=True):
-    """Settle a lease: the message goes to the dead-letter partition, claimable from `not_before`.
+    """Settle a lease: the message goes to the dead-letter queue, claimable from `not_before`.
 
-    It keeps id, body, `enqueued_at`, `max_retries` and `trace_id`, starts there with no deliveries and no DLQ,
-    and records its origin queue and delivery count.
+    It keeps id, body, attributes, group, `enqueued_at`, `max_retries` and `trace_id`, starts there with no deliveries
+    and no DLQ (`deliveries_before` grows by those it had), and records its origin queue and delivery count.
+    It is kept until `enqueued_at` + `retention_ms`; 0 means for ever.
+    Not applied where the partition of `dlq` was dropped meanwhile.
     """
 
     lease: Lease
-    dlq_partition_id: int
+    dlq: Queue
     not_before: datetime
+    retention_ms: int
     error: str | None = None
 
 
-Settlement = RequeueAt | MoveToDlq
+class Delete(Struct, frozen=True):
+    """Settle a lease: the message is gone, because its retention is over."""
+
+    lease: Lease
+
+
+Settlement = RequeueAt | MoveToDlq | Delete
 
 
 class NextDue(Struct, frozen=True):
@@ -74,14 +101,31 @@ class NextDue(Struct, frozen=True):
 class Store(Protocol):
     """The hot path: messages and their leases, one partition at a time."""
 
-    async def enqueue(self, partition_id: int, messages: Sequence[NewMessage]) -> list[int]:
-        """Keep the messages, in order, and give each its id: below 2^53, growing within a call."""
+    async def enqueue(self, queue: Queue, messages: Sequence[NewMessage]) -> list[Accepted]:
+        """Keep the messages, in order, and give each its id: below 2^53, growing within a call.
+
+        A message whose dedup_id the partition has accepted within the queue's `dedup_ms` (None: DEDUP_MS_DEFAULT) is
+        not kept: it is answered with the id of that one, whatever became of it; so are repetitions within the call.
+        In a FIFO queue, ids of a group grow in the order in which its messages become visible to claims.
+        Raises PartitionDropped.
+        """
         ...
 
-    async def claim(self, partition_id: int, limit: int, visibility_ms: int, secrets: bytes) -> list[Delivery]:
-        """Lease up to `limit` claimable messages, oldest `not_before` first, and count the delivery.
+    async def claim(self, queue: Queue, claim: Claim) -> list[Delivery]:
+        """Lease up to the claim's limit of claimable messages and count the delivery.
 
-        `secrets` holds SECRET_BYTES for each message of the limit. No message is handed to two claims.
+        Claimable is what is not leased, whose `not_before` has come and whose retention is not over. Nothing is
+        while the queue is paused, or was purged or deleted since `queue` was read. No message is handed to two claims.
+
+        Which ones: STANDARD takes the oldest `not_before` first. FAIR and FIFO take one of each group in turn, the
+        least recently served group first, then a second of each, and so on, up to the limit; a group that comes new
+        counts as just served; messages in no group are one group; within a group FAIR takes the oldest `not_before`
+        first, FIFO the lowest id. FIFO takes none of a group of which another message is leased, or has been delivered
+        and waits for its `not_before`. What was enqueued before `fair` was switched on follows when no group has any.
+        They are answered in the order of `not_before` and id, in a FIFO queue of id.
+
+        A claim with an attempt_id that has leased messages within ATTEMPT_MS, and any of whose leases stand still,
+        leases nothing: it answers with those deliveries as they are, receipts and all.
         """
         ...
 
@@ -108,6 +152,17 @@ class Store(Protocol):
         """Up to `limit` leases that have ended, the longest ended first per partition; None means every partition."""
         ...
 
+    async def expire(self, limit: int) -> int:
+        """Delete up to `limit` messages of any queue, not leased, whose retention is over; how many it were."""
+        ...
+
+    async def tidy(self, limit: int) -> int:
+        """Delete up to `limit` rows that mean nothing any more: messages of dropped partitions, past dedup_ids.
+
+        How many it were; 0 says that there is nothing left to do.
+        """
+        ...
+
     async def settle(self, partition_id: int, settlements: Sequence[Settlement]) -> list[bool]:
         """Apply each settlement whose lease is unchanged (same secret, same `lease_until`); True where it was.
 
@@ -132,7 +187,25 @@ class QueueCatalog(Protocol):
         ...
 
     async def put(self, name: str, settings: QueueSettings) -> tuple[Queue, bool]:
-        """The queue of that name with exactly these settings; True where it was created now."""
+        """The queue of that name with exactly these settings; True where it was created now.
+
+        Raises QueueConflict where `fifo` would change.
+        """
+        ...
+
+    async def renew(self, name: str) -> Queue | None:
+        """Give the queue a new, empty partition in one step and drop the old one; None where there is no queue.
+
+        Totals go along, messages and remembered dedup_ids do not.
+        """
+        ...
+
+    async def drop(self, name: str) -> bool:
+        """Delete the queue and drop its partition; False where there is no queue."""
+        ...
+
+    async def pause(self, name: str, paused: bool) -> Queue | None:
+        """Pause the queue or let it go on; None where there is no queue."""
         ...
 
     async def page(self, after: str, limit: int, prefix: str = "") -> list[Queue]:
@@ -147,6 +220,7 @@ class Depth(Struct, frozen=True, kw_only=True):
     """How many messages of a queue are in which state at one instant.
 
     `oldest_ready_age_ms` is how long the first in line has been claimable, None where nothing is ready.
+    Counts up to DEPTH_EXACT_MAX are exact; `approximate` says that one is beyond it and was estimated.
     """
 
     queue: str
@@ -154,17 +228,108 @@ class Depth(Struct, frozen=True, kw_only=True):
     delayed: int
     in_flight: int
     oldest_ready_age_ms: int | None
+    approximate: bool = False
+
+
+class Totals(Struct, kw_only=True):
+    """How many messages of a queue were ever enqueued (duplicates not), received, acked and dead-lettered."""
+
+    enqueued: int = 0
+    received: int = 0
+    acked: int = 0
+    dead_lettered: int = 0
+
+
+class Position(Struct, frozen=True):
+    """A place in the order of `at` and id: `not_before` of ready and delayed messages, `lease_until` of leased ones."""
+
+    at: datetime
+    id: int
+
+
+class Sighting(Struct, frozen=True, kw_only=True):
+    """A message as it stands at `now`, the store's own time.
+
+    `blocked_by` is the message of its group that a FIFO queue waits for before it gives this one, None where none is.
+    """
+
+    now: datetime
+    queue: Queue
+    message: Message
+    blocked_by: int | None
 
 
 class QueueStats(Protocol):
     """What there is to see without touching a message."""
 
     async def depths(self, queues: Sequence[Queue]) -> list[Depth]:
-        """The depth of each queue, in order."""
+        """The depth of each queue, in order, in a time that does not grow with the messages."""
         ...
 
-    async def peek(self, partition_id: int, after_id: int, limit: int) -> list[Message]:
-        """Up to `limit` messages with an id above `after_id`, by id, without leasing them."""
+    async def totals(self, partition_ids: Sequence[int]) -> list[Totals]:
+        """What was added up for each partition, in order."""
+        ...
+
+    async def add(self, totals: Mapping[int, Totals]) -> None:
+        """Add to the totals of partitions; those that were dropped are passed over."""
+        ...
+
+    async def peek(self, partition_id: int, state: State, after: Position | None, limit: int) -> list[Message]:
+        """Up to `limit` READY, DELAYED or LEASED messages behind the position (None: from the first), in its order."""
+        ...
+
+    async def sight(self, message_id: int) -> Sighting | None:
+        """The message of that id in whichever queue, None where there is none."""
+        ...
+
+
+class Move(Struct, frozen=True, kw_only=True):
+    """A dead letter to be moved on to `target`, where it starts anew.
+
+    It keeps id, body, attributes, group, `enqueued_at`, `max_retries`, `trace_id` and last error, has no origin and
+    no deliveries (`deliveries_before` grows by those it had), may be claimed at once, is kept for `retention_ms` from
+    now (0: for ever) and goes to `dlq` when its deliveries are used up again.
+    """
+
+    message_id: int
+    target: Queue
+    dlq: str | None
+    retention_ms: int
+
+
+class Redrives(Protocol):
+    """Tasks that move dead letters on; each is carried out in steps, by one node at a time, and outlives any node."""
+
+    async def create(self, redrive: Redrive) -> Redrive:
+        """Keep a new task, with an id of its own. Raises RedriveConflict where one of the same queue runs."""
+        ...
+
+    async def page(self, partition_id: int, limit: int) -> list[Redrive]:
+        """The latest tasks of a partition, the newest first."""
+        ...
+
+    async def cancel(self, partition_id: int, redrive_id: int) -> Redrive | None:
+        """End a running task; as it is where it runs no longer; None where the partition has no such task."""
+        ...
+
+    async def take(self, hold_ms: int) -> Redrive | None:
+        """A running task that no node holds, or whose node has held it for too long; held for `hold_ms` now."""
+        ...
+
+    async def candidates(self, redrive: Redrive, limit: int) -> list[Message]:
+        """The next READY messages of the task's queue behind its position, that came no later than the task."""
+        ...
+
+    async def advance(self, redrive: Redrive, moves: Sequence[Move], position: Position, hold_ms: int) -> int | None:
+        """Move those that are still READY, and keep count, position and hold with it, in one step; how many it were.
+
+        None where the task was ended or taken by another node meanwhile: then nothing was done. A message whose target
+        partition was dropped stays.
+        """
+        ...
+
+    async def finish(self, redrive: Redrive, state: RedriveState) -> None:
+        """End the task, unless it ended already."""
         ...
 
 
@@ -244,6 +409,14 @@ class Observer(Protocol):
 
     def dead_lettered(self, count: int) -> None:
         """`count` messages were moved to their dead-letter queues."""
+        ...
+
+    def expired(self, count: int) -> None:
+        """`count` messages were deleted because their retention was over."""
+        ...
+
+    def redriven(self, count: int) -> None:
+        """`count` dead letters were moved on."""
         ...
 
     def swept(self, duration_s: float) -> None:

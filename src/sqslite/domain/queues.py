@@ -1,5 +1,6 @@
 """Queues and their settings."""
 
+import enum
 from typing import Annotated
 
 from msgspec import Struct
@@ -16,9 +17,24 @@ from sqslite.domain.limits import (
 from sqslite.domain.retry import Backoff
 
 
+class Discipline(enum.StrEnum):
+    """In which order a queue serves its messages.
+
+    STANDARD: oldest available first. FAIR: the groups in turn, least recently served first, and within a group as
+    STANDARD. FIFO: the groups in turn, within a group by acceptance (by id), and none of a group from which a message is
+    leased or waits for its retry.
+    """
+
+    STANDARD = "standard"
+    FAIR = "fair"
+    FIFO = "fifo"
+
+
 class QueueSettings(Struct, frozen=True, kw_only=True):
     """What a queue decides for messages and calls that do not say; null means the service's default."""
 
+    fifo: Annotated[bool, about("Order within each group_id holds; cannot change once the queue is there.", False)] = False
+    fair: Annotated[bool, about("The groups of group_id are served in turn; not together with fifo.", False)] = False
     visibility_ms: Annotated[
         int | None, about("Milliseconds a receive leases messages for.", 30_000, low=1, high=limits.VISIBILITY_MS_MAX)
     ] = None
@@ -30,6 +46,14 @@ class QueueSettings(Struct, frozen=True, kw_only=True):
     ] = None
     dlq: Annotated[
         str | None, about("The dead-letter queue of messages that name none.", "failed", pattern=limits.NAME_PATTERN)
+    ] = None
+    retention_ms: Annotated[
+        int | None,
+        about("Milliseconds from its enqueue that a message is kept.", 345_600_000, low=0, high=limits.RETENTION_MS_MAX),
+    ] = None
+    dedup_ms: Annotated[
+        int | None,
+        about("Milliseconds in which a dedup_id is known again.", 300_000, low=1, high=limits.DEDUP_MS_MAX),
     ] = None
     receive_wait_ms: Annotated[
         int | None, about("Milliseconds a receive waits for messages.", 0, low=0, high=limits.WAIT_MS_MAX)
@@ -43,12 +67,21 @@ class QueueSettings(Struct, frozen=True, kw_only=True):
     tags: Annotated[dict[str, str], about("Words of your own about the queue, up to 50.", {"team": "billing"})] = {}
 
 
+    @property
+    def discipline(self) -> Discipline:
+        """The order that these settings make."""
+        if self.fifo:
+            return Discipline.FIFO
+        return Discipline.FAIR if self.fair else Discipline.STANDARD
+
+
 class Queue(Struct, frozen=True, kw_only=True):
-    """A queue: a name for people, a partition for the store, and its settings."""
+    """A queue: a name for people, a partition for the store, and its settings. A paused one gives nothing out."""
 
     name: str
     partition_id: int
     settings: QueueSettings = QueueSettings()
+    paused: bool = False
 
 
 class Defaults(Struct, frozen=True, kw_only=True):
@@ -58,20 +91,41 @@ class Defaults(Struct, frozen=True, kw_only=True):
     claim_max: int = CLAIM_DEFAULT
     max_retries: int = MAX_RETRIES_DEFAULT
     body_bytes_max: int = BODY_BYTES_MAX_DEFAULT
+    retention_forever: bool = False
+    """Whether a retention of 0, which is for ever, may be asked for."""
+
+    def retention_ms(self, queue: Queue, asked_ms: int | None = None) -> int:
+        """How long a message of the queue is kept whose sender asked for that (None: did not say); 0 is for ever."""
+        if asked_ms is None:
+            asked_ms = queue.settings.retention_ms
+        return limits.RETENTION_MS_DEFAULT if asked_ms is None else asked_ms
 
 
-def check_settings(queue: str, settings: QueueSettings, body_bytes_max: int) -> QueueSettings:
+def check_retention(field: str, retention_ms: int, defaults: Defaults) -> None:
+    """Raise InvalidValue where a message cannot be kept so long; 0, for ever, only where the operator allows it."""
+    if not retention_ms and not defaults.retention_forever:
+        allowed = f"1 to {limits.RETENTION_MS_MAX} (0, for ever, only where the operator sets RETENTION_FOREVER=on)"
+        raise InvalidValue(field, retention_ms, allowed)
+    limits.check_range(field, retention_ms, 0, limits.RETENTION_MS_MAX)
+
+
+def check_settings(queue: str, settings: QueueSettings, defaults: Defaults) -> QueueSettings:
     """The settings, or InvalidValue naming the first that is out of its limits."""
     for field, low, high in (
         ("visibility_ms", 1, limits.VISIBILITY_MS_MAX),
         ("delay_ms", 0, limits.DELAY_MS_MAX),
         ("max_retries", 1, limits.MAX_RETRIES_MAX),
         ("receive_wait_ms", 0, limits.WAIT_MS_MAX),
-        ("body_bytes_max", 1, body_bytes_max),
+        ("body_bytes_max", 1, defaults.body_bytes_max),
+        ("dedup_ms", 1, limits.DEDUP_MS_MAX),
     ):
         value = getattr(settings, field)
         if value is not None:
             limits.check_range(field, value, low, high)
+    if settings.fifo and settings.fair:
+        raise InvalidValue("fair", True, "false for a FIFO queue, whose groups are served in turn anyway")
+    if settings.retention_ms is not None:
+        check_retention("retention_ms", settings.retention_ms, defaults)
     if settings.dlq is not None:
         limits.check_queue_name("dlq", settings.dlq)
         if settings.dlq == queue:

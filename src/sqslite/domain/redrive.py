@@ -1,0 +1,37 @@
+"""Redriving: dead letters are moved on, by default each to the queue it came from."""
+
+import enum
+from datetime import datetime
+
+from msgspec import Struct
+
+
+class RedriveState(enum.StrEnum):
+    """How a redrive task stands."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class Redrive(Struct, frozen=True, kw_only=True):
+    """A task that moves dead letters on.
+
+    `to` None: each to its source; a message without one stays. `max_per_second` and `limit` None: as many as there are
+    when it begins, as fast as it goes. `position_at` and `position_id` say how far it has come (None: not begun).
+    `taken` counts the times that a node took the task on: the guard of its writes.
+    """
+
+    id: int = 0
+    queue: str
+    partition_id: int
+    to: str | None = None
+    max_per_second: int | None = None
+    limit: int | None = None
+    state: RedriveState = RedriveState.RUNNING
+    moved: int = 0
+    created_at: datetime
+    ended_at: datetime | None = None
+    position_at: datetime | None = None
+    position_id: int = 0
+    taken: int = 0
