@@ -3,33 +3,60 @@
 from sqslite.domain import limits
 from sqslite.domain.directory import QueueDirectory
 from sqslite.domain.errors import QueueNotFound
-from sqslite.domain.ports import QueueCatalog
+from sqslite.domain.ports import QueueCatalog, Wakeups
 from sqslite.domain.queues import Defaults, Queue, QueueSettings, check_settings
 
 
 class QueueAdministration:
-    """Creates queues, changes their settings, and lists them."""
+    """Creates queues, changes, empties, stops and deletes them, and lists them."""
 
-    def __init__(self, catalog: QueueCatalog, directory: QueueDirectory, defaults: Defaults) -> None:
+    def __init__(self, catalog: QueueCatalog, directory: QueueDirectory, wakeups: Wakeups, defaults: Defaults) -> None:
         self._catalog = catalog
         self._directory = directory
+        self._wakeups = wakeups
         self._defaults = defaults
 
     async def put(self, name: str, settings: QueueSettings) -> tuple[Queue, bool]:
         """The queue with exactly these settings, and whether it was created now.
 
-        Other nodes go by the new settings within a second. Raises InvalidValue.
+        Other nodes go by the new settings within a second. Raises InvalidValue, and QueueConflict where `fifo` would
+        change.
         """
         limits.check_queue_name("queue", name)
-        check_settings(name, settings, self._defaults.body_bytes_max)
+        check_settings(name, settings, self._defaults)
         return await self._directory.put(name, settings)
 
     async def get(self, name: str) -> Queue:
         """The queue of that name. Raises QueueNotFound."""
         limits.check_queue_name("queue", name)
-        queue = await self._catalog.find(name)
-        if queue is None:
+        return self._found(name, await self._catalog.find(name))
+
+    async def delete(self, name: str) -> None:
+        """Delete the queue with all its messages; their rows go in the background. Raises QueueNotFound."""
+        limits.check_queue_name("queue", name)
+        dropped = await self._catalog.drop(name)
+        self._directory.forget(name)
+        if not dropped:
             raise QueueNotFound(name)
+
+    async def purge(self, name: str) -> None:
+        """Delete all messages that are in the queue now, leased ones too: one cut, and the rows go in the background.
+
+        What is enqueued after it stays. Raises QueueNotFound.
+        """
+        limits.check_queue_name("queue", name)
+        self._met(name, await self._catalog.renew(name))
+
+    async def pause(self, name: str) -> Queue:
+        """Give nothing out any more, on any node, until it is resumed; all else goes on. Raises QueueNotFound."""
+        limits.check_queue_name("queue", name)
+        return self._met(name, await self._catalog.pause(name, True))
+
+    async def resume(self, name: str) -> Queue:
+        """Give messages out again. Raises QueueNotFound."""
+        limits.check_queue_name("queue", name)
+        queue = self._met(name, await self._catalog.pause(name, False))
+        self._wakeups.notify(name, limits.CLAIM_MAX)
         return queue
 
     async def page(self, prefix: str = "", after: str = "", limit: int | None = None) -> list[Queue]:
@@ -39,3 +66,12 @@ class QueueAdministration:
                 limits.check_queue_name(field, text)
         limit = limits.check_range("limit", limits.PAGE_DEFAULT if limit is None else limit, 1, limits.PAGE_MAX)
         return await self._catalog.page(after, limit, prefix)
+
+    def _met(self, name: str, queue: Queue | None) -> Queue:
+        self._directory.forget(name)
+        return self._found(name, queue)
+
+    def _found(self, name: str, queue: Queue | None) -> Queue:
+        if queue is None:
+            raise QueueNotFound(name)
+        return queue

@@ -19,6 +19,7 @@ class QueueDirectory:
         self._catalog = catalog
         self._clock = clock
         self._met: OrderedDict[str, tuple[Queue, datetime]] = OrderedDict()
+        self._by_partition: dict[int, Queue] = {}
 
     async def find(self, name: str) -> Queue | None:
         """The queue of that name, None where there is none."""
@@ -42,6 +43,16 @@ class QueueDirectory:
         self._remember(queue)
         return queue, created
 
+    def at(self, partition_id: int) -> Queue | None:
+        """The queue that had this partition when this node last met it; None where it has met none lately."""
+        return self._by_partition.get(partition_id)
+
+    def forget(self, name: str) -> None:
+        """Ask the catalog anew when the queue is next spoken of."""
+        entry = self._met.pop(name, None)
+        if entry is not None:
+            self._by_partition.pop(entry[0].partition_id, None)
+
     def _remembered(self, name: str) -> Queue | None:
         entry = self._met.get(name)
         if entry is None or entry[1] <= self._clock.now():
@@ -50,8 +61,9 @@ class QueueDirectory:
 
     def _remember(self, queue: Queue | None) -> Queue | None:
         if queue is not None:
+            self.forget(queue.name)
             self._met[queue.name] = (queue, self._clock.now() + ms(REMEMBERED_MS))
-            self._met.move_to_end(queue.name)
+            self._by_partition[queue.partition_id] = queue
             if len(self._met) > REMEMBERED_QUEUES_MAX:
-                self._met.popitem(last=False)
+                self.forget(next(iter(self._met)))
         return queue

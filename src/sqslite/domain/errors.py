@@ -49,12 +49,12 @@ class InvalidReceipt(InvalidValue):
 
 
 class BodyTooLarge(SqsliteError):
-    """The body has more bytes than the queue takes; nothing was enqueued."""
+    """Body and attributes together have more bytes than the queue takes; nothing was enqueued."""
 
     code = ErrorCode.BODY_TOO_LARGE
 
     def __init__(self, body_bytes: int, body_bytes_max: int) -> None:
-        super().__init__(f"body must be at most {body_bytes_max} bytes; got {body_bytes} bytes")
+        super().__init__(f"body must be at most {body_bytes_max} bytes, attributes included; got {body_bytes} bytes")
 
 
 class MessageNotFound(SqsliteError):
@@ -81,7 +81,9 @@ class QueueConflict(SqsliteError):
     code = ErrorCode.QUEUE_CONFLICT
 
     def __init__(self, queue: str, fifo: bool) -> None:
-        super().__init__(f"fifo of queue {queue} is {shown(fifo)} and cannot change; delete the queue to create it anew")
+        super().__init__(
+            f"fifo of queue {queue} is {shown(fifo)} and cannot change; delete the queue to create it anew"
+        )
 
 
 class RedriveNotFound(SqsliteError):

@@ -39,7 +39,7 @@ class NewMessage(Struct, frozen=True, kw_only=True):
 
 
 class Accepted(Struct, frozen=True):
-    """The message is stored under this id. `duplicate`: an earlier one with the same dedup_id is, and this one is not."""
+    """The message is stored under this id; where it is a `duplicate`, the earlier one with its dedup_id is."""
 
     id: int
     duplicate: bool = False

@@ -21,8 +21,8 @@ class Discipline(enum.StrEnum):
     """In which order a queue serves its messages.
 
     STANDARD: oldest available first. FAIR: the groups in turn, least recently served first, and within a group as
-    STANDARD. FIFO: the groups in turn, within a group by acceptance (by id), and none of a group from which a message is
-    leased or waits for its retry.
+    STANDARD. FIFO: the groups in turn, within a group by acceptance (by id), and none of a group of which a message
+    is leased or waits for its retry.
     """
 
     STANDARD = "standard"
@@ -33,7 +33,9 @@ class Discipline(enum.StrEnum):
 class QueueSettings(Struct, frozen=True, kw_only=True):
     """What a queue decides for messages and calls that do not say; null means the service's default."""
 
-    fifo: Annotated[bool, about("Order within each group_id holds; cannot change once the queue is there.", False)] = False
+    fifo: Annotated[bool, about("Order within each group_id holds; cannot change once the queue is there.", False)] = (
+        False
+    )
     fair: Annotated[bool, about("The groups of group_id are served in turn; not together with fifo.", False)] = False
     visibility_ms: Annotated[
         int | None, about("Milliseconds a receive leases messages for.", 30_000, low=1, high=limits.VISIBILITY_MS_MAX)
@@ -49,7 +51,9 @@ class QueueSettings(Struct, frozen=True, kw_only=True):
     ] = None
     retention_ms: Annotated[
         int | None,
-        about("Milliseconds from its enqueue that a message is kept.", 345_600_000, low=0, high=limits.RETENTION_MS_MAX),
+        about(
+            "Milliseconds from its enqueue that a message is kept.", 345_600_000, low=0, high=limits.RETENTION_MS_MAX
+        ),
     ] = None
     dedup_ms: Annotated[
         int | None,
@@ -65,7 +69,6 @@ class QueueSettings(Struct, frozen=True, kw_only=True):
         Backoff, about("How long a message waits between deliveries.", {"kind": "exponential", "base_ms": 1_000})
     ] = Backoff()
     tags: Annotated[dict[str, str], about("Words of your own about the queue, up to 50.", {"team": "billing"})] = {}
-
 
     @property
     def discipline(self) -> Discipline:

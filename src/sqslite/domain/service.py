@@ -6,19 +6,30 @@ from datetime import datetime
 from typing import TypeVar
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from sqslite.domain import limits
+from sqslite.domain.accepting import check_for_queue, check_message, resolved
 from sqslite.domain.directory import QueueDirectory
-from sqslite.domain.errors import BodyTooLarge, InvalidValue, MessageNotFound, SqsliteError, StaleReceipt
+from sqslite.domain.errors import InvalidValue, MessageNotFound, SqsliteError, StaleReceipt, StoreUnavailable
 from sqslite.domain.leases import Acked, Receipt, Refusal
-from sqslite.domain.messages import BodyKind, Delivery, NewMessage
-from sqslite.domain.ports import Clock, Entropy, Expired, Extension, Observer, Store, Wakeups
-from sqslite.domain.queues import Defaults, Queue
+from sqslite.domain.messages import Accepted, Delivery, NewMessage
+from sqslite.domain.ports import Claim, Clock, Entropy, Expired, Extension, Observer, PartitionDropped, Store, Wakeups
+from sqslite.domain.queues import Defaults, Discipline, Queue
 from sqslite.domain.sweep import Sweep, Wish
+from sqslite.domain.tally import Tally
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+# A queue can be purged or deleted between the look at it and the enqueue; no queue is that often in a row.
+DROPS_MAX = 5
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """What a receiver asked for; `visibility_ms` 0 means the queue's own setting."""
+
+    limit: int
+    visibility_ms: int
+    attempt_id: str | None
 
 
 class Nack(Struct, frozen=True):
@@ -40,6 +51,7 @@ class QueueService:
         entropy: Entropy,
         observer: Observer,
         wakeups: Wakeups,
+        tally: Tally,
         defaults: Defaults,
     ) -> None:
         self._store = store
@@ -49,29 +61,26 @@ class QueueService:
         self._entropy = entropy
         self._observer = observer
         self._wakeups = wakeups
+        self._tally = tally
         self._defaults = defaults
 
-    async def enqueue(self, queue: str, messages: Sequence[NewMessage]) -> list[int | SqsliteError]:
+    async def enqueue(self, queue: str, messages: Sequence[NewMessage]) -> list[Accepted | SqsliteError]:
         """Enqueue messages; each gets its id or the reason why it was refused, in order.
 
-        A queue comes into being with its first message. Raises InvalidValue for a bad queue name.
+        A queue comes into being with its first message. A message whose dedup_id was accepted before is answered with
+        the id of that one. Raises InvalidValue for a bad queue name.
         """
         limits.check_queue_name("queue", queue)
-        results: list[int | SqsliteError | None] = [_fault(self._check, queue, message) for message in messages]
-        if None not in results:
-            return [result for result in results if result is not None]
-        target = await self._directory.ensure(queue)
-        accepted: list[NewMessage] = []
-        for place, message in enumerate(messages):
-            if results[place] is None:
-                results[place] = _fault(self._check_size, target, message)
-            if results[place] is None:
-                accepted.append(self._resolved(target, message))
-        ids = iter(await self._store.enqueue(target.partition_id, accepted) if accepted else ())
-        if accepted:
-            self._observer.enqueued(queue, len(accepted))
-            self._wakeups.notify(queue, sum(not message.delay_ms for message in accepted))
-        return [next(ids) if result is None else result for result in results]
+        faults = [_fault(check_message, queue, message, self._defaults) for message in messages]
+        if all(faults):
+            return [fault for fault in faults if fault]
+        for _ in range(DROPS_MAX):
+            target = await self._directory.ensure(queue)
+            try:
+                return await self._enqueue_to(target, messages, faults)
+            except PartitionDropped:
+                self._directory.forget(queue)
+        raise StoreUnavailable(f"queue {queue} is being purged or deleted again and again")
 
     async def claim(
         self,
@@ -80,12 +89,15 @@ class QueueService:
         visibility_ms: int | None = None,
         wait_ms: int | None = None,
         wanted: Callable[[], bool] = lambda: True,
+        attempt_id: str | None = None,
     ) -> list[Delivery]:
-        """Lease up to `limit` messages, oldest available first; an unknown queue has none.
+        """Lease up to `limit` messages in the queue's order, by default oldest first; an unknown queue has none.
 
         `limit` None means the service's default, `visibility_ms` None or 0 the queue's, `wait_ms` None the
         queue's. With a wait, an answer comes as soon as there is a message, and an empty one when it is over;
         `wanted` is asked after each wait whether there still is somebody to answer.
+        A receive that is tried again with the attempt_id of one that leased messages within ATTEMPT_MS gets those
+        again, with their receipts, as long as their leases stand.
         A claim that comes back short settles what has ended in its own queue and looks again, so that nobody
         waits for a sweep.
         """
@@ -93,13 +105,16 @@ class QueueService:
         limit = limits.check_range("max", self._defaults.claim_max if limit is None else limit, 1, limits.CLAIM_MAX)
         limits.check_range("visibility_ms", visibility_ms or 0, 0, limits.VISIBILITY_MS_MAX)
         limits.check_range("wait_ms", wait_ms or 0, 0, limits.WAIT_MS_MAX)
+        if attempt_id is not None:
+            limits.check_id("attempt_id", attempt_id, limits.ATTEMPT_ID_CHARS_MAX)
+        asked = Asked(limit=limit, visibility_ms=visibility_ms or 0, attempt_id=attempt_id)
         asked_at = self._clock.now()
         source = await self._directory.find(queue)
         if wait_ms is None:
             wait_ms = (source.settings.receive_wait_ms if source else None) or 0
         if not wait_ms:
-            return await self._claim_at_once(source, limit, visibility_ms)
-        return await self._claim_waiting(queue, limit, visibility_ms, asked_at + limits.ms(wait_ms), wanted)
+            return await self._claim_at_once(source, asked)
+        return await self._claim_waiting(queue, asked, asked_at + limits.ms(wait_ms), wanted)
 
     async def ack(self, receipts: Sequence[Receipt]) -> list[SqsliteError | None]:
         """Delete messages whose work is done; None, or why that one was not, in order."""
@@ -164,13 +179,34 @@ class QueueService:
         """Give deliveries back that reached nobody, so that others need not wait for their leases to end."""
         await self.nack([Nack(delivery.receipt, Wish(delay_ms=0)) for delivery in deliveries])
 
+    async def _enqueue_to(
+        self, target: Queue, messages: Sequence[NewMessage], faults: Sequence[SqsliteError | None]
+    ) -> list[Accepted | SqsliteError]:
+        refusals = [
+            fault or _fault(check_for_queue, target, message, self._defaults)
+            for fault, message in zip(faults, messages, strict=True)
+        ]
+        sound = [
+            resolved(target, message, self._defaults)
+            for message, refusal in zip(messages, refusals, strict=True)
+            if refusal is None
+        ]
+        accepted = await self._store.enqueue(target, sound) if sound else []
+        kept = [message for message, outcome in zip(sound, accepted, strict=True) if not outcome.duplicate]
+        if kept:
+            self._observer.enqueued(target.name, len(kept))
+            self._tally.add(target.partition_id, enqueued=len(kept))
+            self._wakeups.notify(target.name, sum(not message.delay_ms for message in kept))
+        outcomes = iter(accepted)
+        return [refusal or next(outcomes) for refusal in refusals]
+
     async def _claim_waiting(
-        self, queue: str, limit: int, visibility_ms: int | None, until: datetime, wanted: Callable[[], bool]
+        self, queue: str, asked: Asked, until: datetime, wanted: Callable[[], bool]
     ) -> list[Delivery]:
         with self._wakeups.watching(queue) as watch:
             while True:
-                deliveries = await self._claim_at_once(await self._directory.find(queue), limit, visibility_ms)
-                if len(deliveries) == limit:
+                deliveries = await self._claim_at_once(await self._directory.find(queue), asked)
+                if len(deliveries) == asked.limit:
                     # There may be more than this one takes, and its wake-up may have stood for all of it.
                     self._wakeups.notify(queue, 1)
                 if deliveries or watch.over or self._clock.now() >= until:
@@ -181,54 +217,33 @@ class QueueService:
                     self._wakeups.notify(queue, 1)
                     return []
 
-    async def _claim_at_once(self, source: Queue | None, limit: int, visibility_ms: int | None) -> list[Delivery]:
+    async def _claim_at_once(self, source: Queue | None, asked: Asked) -> list[Delivery]:
         if source is None:
             return []
-        visibility_ms = visibility_ms or source.settings.visibility_ms or self._defaults.visibility_ms
-        deliveries = await self._claim_from(source, limit, visibility_ms)
-        if len(deliveries) < limit:
+        deliveries = await self._claim_from(source, asked, asked.limit)
+        # To claim twice for one attempt would be to ask for the first deliveries again.
+        if len(deliveries) < asked.limit and not (deliveries and asked.attempt_id):
             try:
                 if await self._sweep.settle_due(source.partition_id):
-                    deliveries += await self._claim_from(source, limit - len(deliveries), visibility_ms)
+                    deliveries += await self._claim_from(source, asked, asked.limit - len(deliveries))
             except SqsliteError:
                 # What is leased already belongs in its receiver's hands: dropping it would cost it a delivery.
                 if not deliveries:
                     raise
         return deliveries
 
-    async def _claim_from(self, queue: Queue, limit: int, visibility_ms: int) -> list[Delivery]:
-        secrets = self._entropy.secrets(limit)
-        deliveries = await self._store.claim(queue.partition_id, limit, visibility_ms, secrets)
+    async def _claim_from(self, queue: Queue, asked: Asked, limit: int) -> list[Delivery]:
+        claim = Claim(
+            limit=limit,
+            visibility_ms=asked.visibility_ms or queue.settings.visibility_ms or self._defaults.visibility_ms,
+            secrets=self._entropy.secrets(limit),
+            attempt_id=asked.attempt_id,
+        )
+        deliveries = await self._store.claim(queue, claim)
         if deliveries:
             self._observer.claimed(queue.name, len(deliveries))
+            self._tally.add(queue.partition_id, received=len(deliveries))
         return deliveries
-
-    def _check(self, queue: str, message: NewMessage) -> None:
-        _check_body(message)
-        if len(message.body) > self._defaults.body_bytes_max:
-            raise BodyTooLarge(len(message.body), self._defaults.body_bytes_max)
-        limits.check_range("delay", message.delay_ms or 0, 0, limits.DELAY_MS_MAX)
-        limits.check_range("max_retries", message.max_retries, 0, limits.MAX_RETRIES_MAX)
-        if message.dlq is not None:
-            limits.check_queue_name("dlq", message.dlq)
-            if message.dlq == queue:
-                raise InvalidValue("dlq", message.dlq, "another queue than the message's own")
-        if message.trace_id is not None:
-            limits.check_text("trace_id", message.trace_id, limits.TRACE_ID_CHARS_MAX)
-
-    def _check_size(self, queue: Queue, message: NewMessage) -> None:
-        body_bytes_max = queue.settings.body_bytes_max or self._defaults.body_bytes_max
-        if len(message.body) > body_bytes_max:
-            raise BodyTooLarge(len(message.body), body_bytes_max)
-
-    def _resolved(self, queue: Queue, message: NewMessage) -> NewMessage:
-        settings = queue.settings
-        return replace(
-            message,
-            delay_ms=(settings.delay_ms or 0) if message.delay_ms is None else message.delay_ms,
-            max_retries=message.max_retries or settings.max_retries or self._defaults.max_retries,
-            dlq=message.dlq or settings.dlq,
-        )
 
     async def _per_partition(
         self,
@@ -264,8 +279,16 @@ class QueueService:
             results.append(None)
             age = now - outcome.claimed_at if outcome.claimed_at else limits.ms(-1)
             ages_ms.append(age / limits.ms(1))
+            self._gone(outcome.partition_id)
         self._observer.acked(ages_ms)
         return results
+
+    def _gone(self, partition_id: int) -> None:
+        self._tally.add(partition_id, acked=1)
+        queue = self._directory.at(partition_id)
+        if queue is not None and queue.settings.discipline is Discipline.FIFO:
+            # What came behind it in its group may be claimable now.
+            self._wakeups.notify(queue.name, 1)
 
 
 def _fault(check: Callable[..., object], *arguments: object) -> SqsliteError | None:
@@ -279,18 +302,6 @@ def _fault(check: Callable[..., object], *arguments: object) -> SqsliteError | N
 
 def _check_extension(extension: Extension) -> None:
     limits.check_range("visibility_ms", extension.visibility_ms, 0, limits.VISIBILITY_MS_MAX)
-
-
-def _check_body(message: NewMessage) -> None:
-    if message.body_kind is BodyKind.JSON and message.body == b"null":
-        raise InvalidValue("body", None, "any JSON value except null")
-    if not message.body:
-        raise InvalidValue("body", "", "at least one byte long")
-    if message.body_kind is BodyKind.TEXT:
-        try:
-            str(message.body, "utf-8")
-        except UnicodeDecodeError as fault:
-            raise InvalidValue("body", repr(message.body[:16]), f"UTF-8 when it is text ({fault.reason})") from None
 
 
 def _check_wish(wish: Wish) -> None:

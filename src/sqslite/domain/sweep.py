@@ -11,9 +11,23 @@ from datetime import datetime
 from msgspec import Struct
 
 from sqslite.domain.directory import QueueDirectory
+from sqslite.domain.leases import Lease
 from sqslite.domain.limits import SECOND_MS, ms
-from sqslite.domain.ports import Clock, Entropy, Expired, MoveToDlq, Observer, RequeueAt, Settlement, Store, Wakeups
-from sqslite.domain.retry import DeadLetter, decide
+from sqslite.domain.ports import (
+    Clock,
+    Delete,
+    Entropy,
+    Expired,
+    MoveToDlq,
+    Observer,
+    RequeueAt,
+    Settlement,
+    Store,
+    Wakeups,
+)
+from sqslite.domain.queues import Defaults, Discipline, Queue
+from sqslite.domain.retry import DeadLetter, Drop, decide
+from sqslite.domain.tally import Tally
 
 PAGE_LEASES_MAX = 500
 # A lease that another node gave out after we last looked is seen this much later at most, so that it is
@@ -21,6 +35,9 @@ PAGE_LEASES_MAX = 500
 LOOK_EVERY_MS = 250
 # Between two sweeps at least, so that a lease which is over and yet cannot be settled does not make a busy loop.
 PAUSE_MS = 10
+# What one sweep deletes of messages whose retention is over, and of rows that mean nothing any more.
+PAGE_ROWS_MAX = 1_000
+CLEARED_PAGES_MAX = 10
 RETRY_MS_FIRST = 250
 RETRY_MS_MAX = 5 * SECOND_MS
 
@@ -50,6 +67,8 @@ class Sweep:
         entropy: Entropy,
         observer: Observer,
         wakeups: Wakeups,
+        tally: Tally,
+        defaults: Defaults,
         interval_ms: int,
     ) -> None:
         self._store = store
@@ -58,7 +77,10 @@ class Sweep:
         self._entropy = entropy
         self._observer = observer
         self._wakeups = wakeups
+        self._tally = tally
+        self._defaults = defaults
         self._interval_ms = interval_ms
+        self._more = False
 
     async def run(self) -> None:
         """Sweep for ever; an error is told to the observer and tried again, ever more slowly."""
@@ -96,28 +118,48 @@ class Sweep:
         for partition_id, settlements in (await self._decided(ended, wishes or {})).items():
             done = await self._store.settle(partition_id, settlements)
             applied = [settlement for settlement, ok in zip(settlements, done, strict=True) if ok]
-            moved = sum(isinstance(settlement, MoveToDlq) for settlement in applied)
-            self._observer.dead_lettered(moved)
-            self._observer.requeued(len(applied) - moved)
+            self._tell(partition_id, applied)
             settled.update(settlement.lease.receipt.message_id for settlement in applied)
             self._wake(ended, applied)
         return settled
 
+    async def clear(self) -> bool:
+        """Delete some of what outlived its retention or means nothing any more; True where more is left."""
+        for _ in range(CLEARED_PAGES_MAX):
+            expired = await self._store.expire(PAGE_ROWS_MAX)
+            self._observer.expired(expired)
+            tidied = await self._store.tidy(PAGE_ROWS_MAX)
+            if expired < PAGE_ROWS_MAX and not tidied:
+                return False
+        return True
+
+    def _tell(self, partition_id: int, applied: Sequence[Settlement]) -> None:
+        moved = sum(isinstance(settlement, MoveToDlq) for settlement in applied)
+        deleted = sum(isinstance(settlement, Delete) for settlement in applied)
+        self._observer.dead_lettered(moved)
+        self._observer.expired(deleted)
+        self._observer.requeued(len(applied) - moved - deleted)
+        self._tally.add(partition_id, dead_lettered=moved)
+
     def _wake(self, ended: Expired, applied: Sequence[Settlement]) -> None:
         """Tell waiters of what can be claimed at once; what comes due later they look for themselves."""
-        claimable = Counter(
-            settlement.lease.dlq if isinstance(settlement, MoveToDlq) else settlement.lease.queue
-            for settlement in applied
-            if settlement.not_before <= ended.now
-        )
+        claimable: Counter[str] = Counter()
+        for settlement in applied:
+            if isinstance(settlement, MoveToDlq):
+                claimable[settlement.dlq.name] += 1
+            if isinstance(settlement, RequeueAt):
+                claimable[settlement.lease.queue] += settlement.not_before <= ended.now
+            elif (source := self._directory.at(settlement.lease.receipt.partition_id)) is not None:
+                # What came behind it in its group may be claimable now.
+                claimable[source.name] += source.settings.discipline is Discipline.FIFO
         for queue, count in claimable.items():
-            if queue is not None:
+            if count:
                 self._wakeups.notify(queue, count)
 
     async def _decided(self, ended: Expired, wishes: Mapping[int, Wish]) -> dict[int, list[Settlement]]:
         queues = await self._directory.ensure_all({lease.queue for lease in ended.leases})
         decided = [
-            (lease, decide(lease, queues[lease.queue].settings.backoff, self._entropy.jitter()))
+            (lease, decide(lease, queues[lease.queue].settings.backoff, self._entropy.jitter(), ended.now))
             for lease in ended.leases
         ]
         dlqs = await self._directory.ensure_all({d.queue for _, d in decided if isinstance(d, DeadLetter)})
@@ -126,16 +168,22 @@ class Sweep:
             wish = wishes.get(lease.receipt.message_id, NO_WISH)
             settlement: Settlement
             if isinstance(decision, DeadLetter):
-                settlement = MoveToDlq(lease, dlqs[decision.queue].partition_id, ended.now, wish.error)
+                settlement = self._moved(lease, dlqs[decision.queue], ended.now, wish)
+            elif isinstance(decision, Drop):
+                settlement = Delete(lease)
             else:
                 after_ms = decision.after_ms if wish.delay_ms is None else wish.delay_ms
                 settlement = RequeueAt(lease, ended.now + ms(after_ms), wish.error)
             by_partition[lease.receipt.partition_id].append(settlement)
         return by_partition
 
+    def _moved(self, lease: Lease, dlq: Queue, now: datetime, wish: Wish) -> MoveToDlq:
+        return MoveToDlq(lease, dlq, now, self._defaults.retention_ms(dlq), wish.error)
+
     async def _sweep_once(self) -> None:
         started_at = self._clock.now()
         await self.settle_due()
+        self._more = await self.clear()
         self._observer.swept((self._clock.now() - started_at).total_seconds())
 
     async def _dozed_until_due(self, interval_over_at: datetime) -> bool:
@@ -145,4 +193,4 @@ class Sweep:
         to_go = ms(self._interval_ms) if due.at is None else due.at - due.now
         pause = min(max(to_go, ms(PAUSE_MS)), ms(LOOK_EVERY_MS))
         await self._clock.sleep_until(min(interval_over_at, self._clock.now() + pause))
-        return to_go <= ms(0) or self._clock.now() >= interval_over_at
+        return self._more or to_go <= ms(0) or self._clock.now() >= interval_over_at

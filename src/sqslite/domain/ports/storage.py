@@ -1,14 +1,6 @@
-"""What the domain needs from the world. Adapters implement these; nothing here does I/O.
-
-Conventions of every store port: calls take and return batches and report what they changed; results
-come in the order of what was asked; every write is guarded, so repeating it or racing it is harmless;
-a call that returns has been committed. Besides what a method names, any of them raises
-StoreUnavailable (nothing was done), Overloaded (nothing was done) or OutcomeUnknown (a write may have
-happened).
-"""
+"""Where messages live. The conventions of every store port are those of the package."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -301,7 +293,10 @@ class Redrives(Protocol):
     """Tasks that move dead letters on; each is carried out in steps, by one node at a time, and outlives any node."""
 
     async def create(self, redrive: Redrive) -> Redrive:
-        """Keep a new task, with an id of its own. Raises RedriveConflict where one of the same queue runs."""
+        """Keep a new task, with an id of its own, created now by the store's own time.
+
+        Raises RedriveConflict where one of the same queue runs.
+        """
         ...
 
     async def page(self, partition_id: int, limit: int) -> list[Redrive]:
@@ -330,99 +325,4 @@ class Redrives(Protocol):
 
     async def finish(self, redrive: Redrive, state: RedriveState) -> None:
         """End the task, unless it ended already."""
-        ...
-
-
-class Watch(Protocol):
-    """One waiter's eye on a queue, from the moment it was opened."""
-
-    @property
-    def over(self) -> bool:
-        """True once nobody shall wait any longer, because the process is to end."""
-        ...
-
-    async def wait(self, until: datetime) -> None:
-        """Return once messages may have come since the watch was opened or last returned, or at `until`.
-
-        It may return for nothing: whoever waits looks again.
-        """
-        ...
-
-
-class Wakeups(Protocol):
-    """Tells waiters of a queue that messages came. A hint: whoever waits also looks now and then by itself."""
-
-    def watching(self, queue: str) -> AbstractContextManager[Watch]:
-        """Watch the queue for the time of the block; what comes after this is not missed.
-
-        Raises Overloaded where too many wait already.
-        """
-        ...
-
-    def notify(self, queue: str, count: int) -> None:
-        """`count` messages may have become claimable: as many waiters are woken, the longest waiting first."""
-        ...
-
-
-class Clock(Protocol):
-    """Time, so that a test can move it."""
-
-    def now(self) -> datetime:
-        """The present instant, UTC."""
-        ...
-
-    async def sleep_until(self, instant: datetime) -> None:
-        """Return once `now() >= instant`."""
-        ...
-
-
-class Entropy(Protocol):
-    """Randomness, so that a test can foretell it."""
-
-    def secrets(self, count: int) -> bytes:
-        """`count` unguessable secrets of SECRET_BYTES each, one behind another."""
-        ...
-
-    def jitter(self) -> float:
-        """A number in 0..1, evenly spread."""
-        ...
-
-
-class Observer(Protocol):
-    """Is told what happened, for metrics and logs. It never raises and never waits."""
-
-    def enqueued(self, queue: str, count: int) -> None:
-        """`count` messages were committed to the queue."""
-        ...
-
-    def claimed(self, queue: str, count: int) -> None:
-        """`count` messages of the queue were leased."""
-        ...
-
-    def acked(self, lease_age_ms: Sequence[float]) -> None:
-        """A message each was acked; the age is the time since its claim, negative where it had none."""
-        ...
-
-    def requeued(self, count: int) -> None:
-        """`count` ended leases made their messages claimable again."""
-        ...
-
-    def dead_lettered(self, count: int) -> None:
-        """`count` messages were moved to their dead-letter queues."""
-        ...
-
-    def expired(self, count: int) -> None:
-        """`count` messages were deleted because their retention was over."""
-        ...
-
-    def redriven(self, count: int) -> None:
-        """`count` dead letters were moved on."""
-        ...
-
-    def swept(self, duration_s: float) -> None:
-        """A sweep ended, having taken that many seconds."""
-        ...
-
-    def sweep_failed(self, error: Exception, retry_in_ms: int) -> None:
-        """A sweep failed and will be tried again in `retry_in_ms` milliseconds."""
         ...

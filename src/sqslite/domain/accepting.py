@@ -1,0 +1,68 @@
+"""What a message must be like before a queue accepts it."""
+
+from msgspec.structs import replace
+
+from sqslite.domain import limits
+from sqslite.domain.errors import BodyTooLarge, InvalidValue
+from sqslite.domain.messages import BodyKind, NewMessage
+from sqslite.domain.queues import Defaults, Queue, check_retention
+
+
+def check_message(queue: str, message: NewMessage, defaults: Defaults) -> None:
+    """Raise InvalidValue or BodyTooLarge where no queue of that name could accept the message."""
+    _check_body(message)
+    _check_size(message, defaults.body_bytes_max)
+    limits.check_attributes(message.attributes)
+    limits.check_range("delay", message.delay_ms or 0, 0, limits.DELAY_MS_MAX)
+    limits.check_range("max_retries", message.max_retries, 0, limits.MAX_RETRIES_MAX)
+    if message.dlq is not None:
+        limits.check_queue_name("dlq", message.dlq)
+        if message.dlq == queue:
+            raise InvalidValue("dlq", message.dlq, "another queue than the message's own")
+    if message.trace_id is not None:
+        limits.check_text("trace_id", message.trace_id, limits.TRACE_ID_CHARS_MAX)
+    if message.group_id is not None:
+        limits.check_id("group_id", message.group_id, limits.GROUP_ID_CHARS_MAX)
+    if message.dedup_id is not None:
+        limits.check_id("dedup_id", message.dedup_id, limits.DEDUP_ID_CHARS_MAX)
+    if message.retention_ms is not None:
+        check_retention("retention_ms", message.retention_ms, defaults)
+
+
+def check_for_queue(queue: Queue, message: NewMessage, defaults: Defaults) -> None:
+    """Raise InvalidValue or BodyTooLarge where this queue's settings do not allow the message."""
+    _check_size(message, queue.settings.body_bytes_max or defaults.body_bytes_max)
+    if queue.settings.fifo and message.group_id is None:
+        raise InvalidValue("group_id", None, f"given for each message of {queue.name}, which is a FIFO queue")
+
+
+def resolved(queue: Queue, message: NewMessage, defaults: Defaults) -> NewMessage:
+    """The message with what its sender left to the queue and to the service."""
+    settings = queue.settings
+    return replace(
+        message,
+        delay_ms=(settings.delay_ms or 0) if message.delay_ms is None else message.delay_ms,
+        max_retries=message.max_retries or settings.max_retries or defaults.max_retries,
+        dlq=message.dlq or settings.dlq,
+        retention_ms=defaults.retention_ms(queue, message.retention_ms),
+    )
+
+
+def _check_body(message: NewMessage) -> None:
+    if message.body_kind is BodyKind.JSON and message.body == b"null":
+        raise InvalidValue("body", None, "any JSON value except null")
+    if not message.body:
+        raise InvalidValue("body", "", "at least one byte long")
+    if message.body_kind is BodyKind.TEXT:
+        try:
+            str(message.body, "utf-8")
+        except UnicodeDecodeError as fault:
+            raise InvalidValue("body", repr(message.body[:16]), f"UTF-8 when it is text ({fault.reason})") from None
+
+
+def _check_size(message: NewMessage, body_bytes_max: int) -> None:
+    size = len(message.body)
+    for name, value in message.attributes.items():
+        size += len(name.encode("utf-8", "replace")) + len(value.encode("utf-8", "replace"))
+    if size > body_bytes_max:
+        raise BodyTooLarge(size, body_bytes_max)

@@ -1,0 +1,72 @@
+"""Why a message is or is not delivered now, in words and as a code."""
+
+import enum
+from datetime import datetime
+
+from msgspec import Struct
+
+from sqslite.domain.lifecycle import State, state_of
+from sqslite.domain.ports import Sighting
+from sqslite.domain.queues import Discipline
+
+
+class Why(enum.StrEnum):
+    """The one reason that stands before all others."""
+
+    RETENTION_OVER = "retention_over"
+    LEASED = "leased"
+    LEASE_ENDED = "lease_ended"
+    DELAYED = "delayed"
+    WAITING_FOR_RETRY = "waiting_for_retry"
+    QUEUE_PAUSED = "queue_paused"
+    BEHIND_IN_GROUP = "behind_in_group"
+    READY = "ready"
+
+
+class Explanation(Struct, frozen=True, kw_only=True):
+    """How a message stands; `changes_at` is when that changes by itself, None where it does not."""
+
+    state: State
+    code: Why
+    reason: str
+    changes_at: datetime | None
+
+
+def explain(seen: Sighting) -> Explanation:
+    """How the message stands and why."""
+    message = seen.message
+    state = state_of(message.not_before, message.lease_until, seen.now)
+    code, reason, changes_at = _why(seen, state)
+    return Explanation(state=state, code=code, reason=reason, changes_at=changes_at)
+
+
+def _why(seen: Sighting, state: State) -> tuple[Why, str, datetime | None]:
+    message, queue = seen.message, seen.queue
+    if state is State.LEASED:
+        return _why_leased(seen)
+    if message.expires_at is not None and message.expires_at <= seen.now:
+        reason = f"its retention ended at {_instant(message.expires_at)}: it is not delivered, and deleted soon"
+        return Why.RETENTION_OVER, reason, None
+    if state is State.DELAYED and message.delivery_count:
+        reason = f"delivery {message.delivery_count} failed; the next one is possible at {_instant(message.not_before)}"
+        return Why.WAITING_FOR_RETRY, reason, message.not_before
+    if state is State.DELAYED:
+        return Why.DELAYED, f"it is delayed until {_instant(message.not_before)}", message.not_before
+    if queue.paused:
+        return Why.QUEUE_PAUSED, f"queue {queue.name} is paused until somebody resumes it", None
+    if queue.settings.discipline is Discipline.FIFO and seen.blocked_by is not None:
+        group = message.group_id or ""
+        return Why.BEHIND_IN_GROUP, f"in group {group!r} it comes behind message {seen.blocked_by}", None
+    return Why.READY, "it can be received now", message.expires_at
+
+
+def _why_leased(seen: Sighting) -> tuple[Why, str, datetime | None]:
+    until = seen.message.lease_until
+    assert until is not None
+    if until <= seen.now:
+        return Why.LEASE_ENDED, f"its lease ended at {_instant(until)} and is settled within a second", None
+    return Why.LEASED, f"a receiver holds it until {_instant(until)}, unless it acks or gives it up before", until
+
+
+def _instant(instant: datetime) -> str:
+    return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,139 @@
+"""The use cases of redriving: dead letters go on in steps, carried out by whichever node holds the task."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from sqslite.domain import limits
+from sqslite.domain.administration import QueueAdministration
+from sqslite.domain.directory import QueueDirectory
+from sqslite.domain.errors import InvalidValue, RedriveConflict, RedriveNotFound, SqsliteError
+from sqslite.domain.limits import SECOND_MS, ms
+from sqslite.domain.messages import Message
+from sqslite.domain.ports import Clock, Move, Observer, Position, Redrives, Wakeups
+from sqslite.domain.queues import Defaults, Queue
+from sqslite.domain.redrive import Redrive, RedriveState
+
+STEP_MESSAGES_MAX = 500
+# A node that has not come forward for so long has lost its task to the next that looks.
+HOLD_MS = 10 * SECOND_MS
+LOOK_EVERY_MS = SECOND_MS
+PAGE_TASKS_MAX = 100
+
+
+class Redriving:
+    """Starts, shows, cancels and carries out redrive tasks."""
+
+    def __init__(
+        self,
+        redrives: Redrives,
+        administration: QueueAdministration,
+        directory: QueueDirectory,
+        clock: Clock,
+        observer: Observer,
+        wakeups: Wakeups,
+        defaults: Defaults,
+    ) -> None:
+        self._redrives = redrives
+        self._administration = administration
+        self._directory = directory
+        self._clock = clock
+        self._observer = observer
+        self._wakeups = wakeups
+        self._defaults = defaults
+
+    async def start(
+        self, name: str, to: str | None = None, max_per_second: int | None = None, limit: int | None = None
+    ) -> Redrive:
+        """Begin to move the messages that are ready in the queue now, each to its source or all to the queue `to`.
+
+        Raises QueueNotFound, InvalidValue, and RedriveConflict where one of this queue runs.
+        """
+        queue = await self._administration.get(name)
+        if to is not None:
+            limits.check_queue_name("to", to)
+            if to == name:
+                raise InvalidValue("to", to, "another queue than the one that is redriven")
+            await self._administration.get(to)
+        if max_per_second is not None:
+            limits.check_range("max_per_second", max_per_second, 1, limits.REDRIVE_RATE_MAX)
+        if limit is not None:
+            limits.check_range("limit", limit, 1, limits.MESSAGE_ID_MAX)
+        return await self._redrives.create(
+            Redrive(
+                queue=name,
+                partition_id=queue.partition_id,
+                to=to,
+                max_per_second=max_per_second,
+                limit=limit,
+                created_at=self._clock.now(),
+            )
+        )
+
+    async def page(self, name: str) -> list[Redrive]:
+        """The latest tasks of the queue, the newest first, at most PAGE_TASKS_MAX. Raises QueueNotFound."""
+        queue = await self._administration.get(name)
+        return await self._redrives.page(queue.partition_id, PAGE_TASKS_MAX)
+
+    async def cancel(self, name: str, redrive_id: int) -> Redrive:
+        """End a running task: what it moved stays moved. Raises QueueNotFound, RedriveNotFound, RedriveConflict."""
+        queue = await self._administration.get(name)
+        redrive = await self._redrives.cancel(queue.partition_id, redrive_id)
+        if redrive is None:
+            raise RedriveNotFound(redrive_id)
+        if redrive.state is not RedriveState.CANCELLED:
+            raise RedriveConflict(f"redrive {redrive_id} is {redrive.state} already")
+        return redrive
+
+    async def run(self) -> None:
+        """Carry tasks out for ever; after an error the task is taken up again once its hold is over."""
+        while True:
+            try:
+                task = await self._redrives.take(HOLD_MS)
+                while task is not None:
+                    task = await self.step(task)
+            except SqsliteError as error:
+                self._observer.redrive_failed(error, LOOK_EVERY_MS)
+            await self._clock.sleep_until(self._clock.now() + ms(LOOK_EVERY_MS))
+
+    async def step(self, task: Redrive) -> Redrive | None:
+        """Move the next messages of a task that this node holds; None where there is nothing more to do for it."""
+        step_max = min(STEP_MESSAGES_MAX, task.max_per_second or STEP_MESSAGES_MAX)
+        if task.limit is not None:
+            step_max = min(step_max, task.limit - task.moved)
+        candidates = await self._redrives.candidates(task, step_max) if step_max else []
+        if not candidates:
+            await self._redrives.finish(task, RedriveState.COMPLETED)
+            return None
+        moves = await self._moves(task, candidates)
+        last = Position(candidates[-1].not_before, candidates[-1].id)
+        moved = await self._redrives.advance(task, moves, last, HOLD_MS)
+        if moved is None:
+            return None
+        self._observer.redriven(moved)
+        for queue, count in Counter(move.target.name for move in moves).items():
+            self._wakeups.notify(queue, count)
+        if task.max_per_second is not None:
+            await self._clock.sleep_until(self._clock.now() + ms(SECOND_MS * moved // task.max_per_second))
+        return replace(task, moved=task.moved + moved, position_at=last.at, position_id=last.id)
+
+    async def _moves(self, task: Redrive, candidates: Sequence[Message]) -> list[Move]:
+        names = {message.id: task.to or message.origin_queue for message in candidates}
+        targets = await self._directory.ensure_all({name for name in names.values() if name is not None})
+        # A message that has no source, or whose source is this very queue, stays where it is.
+        return [
+            self._move(task, message, targets[name])
+            for message in candidates
+            if (name := names[message.id]) is not None and name != task.queue
+        ]
+
+    def _move(self, task: Redrive, message: Message, target: Queue) -> Move:
+        # It goes back to where it was with the DLQ that it had there, which is this queue.
+        back = task.queue if target.name == message.origin_queue else None
+        return Move(
+            message_id=message.id,
+            target=target,
+            dlq=target.settings.dlq or back,
+            retention_ms=self._defaults.retention_ms(target),
+        )
