@@ -13,9 +13,12 @@ from sqslite.adapters.stores.sqlite.backend import SqliteBackend
 from sqslite.adapters.wakeups.local import LocalWakeups
 from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.directory import QueueDirectory
+from sqslite.domain.inspection import QueueInspection
 from sqslite.domain.limits import SECOND_MS
+from sqslite.domain.redriving import Redriving
 from sqslite.domain.service import QueueService
 from sqslite.domain.sweep import Sweep
+from sqslite.domain.tally import Tally
 from sqslite.entrypoints.settings import Settings
 
 
@@ -47,6 +50,7 @@ class Container(containers.DeclarativeContainer):
     )
     store = providers.Singleton(CoalescingStore, providers.Singleton(MeasuredStore, backend.provided.store, metrics))
     directory = providers.Singleton(QueueDirectory, backend.provided.catalog, clock)
+    tally = providers.Singleton(Tally, backend.provided.stats, clock)
     sweep = providers.Singleton(
         Sweep,
         store,
@@ -55,12 +59,25 @@ class Container(containers.DeclarativeContainer):
         entropy,
         metrics,
         wakeups,
+        tally,
+        settings.provided.defaults,
         providers.Callable(lambda settings: settings.sweeper_interval_s * SECOND_MS, settings),
     )
     service = providers.Singleton(
-        QueueService, store, directory, sweep, clock, entropy, metrics, wakeups, settings.provided.defaults
+        QueueService, store, directory, sweep, clock, entropy, metrics, wakeups, tally, settings.provided.defaults
     )
     administration = providers.Singleton(
-        QueueAdministration, backend.provided.catalog, directory, settings.provided.defaults
+        QueueAdministration, backend.provided.catalog, directory, wakeups, settings.provided.defaults
+    )
+    inspection = providers.Singleton(QueueInspection, backend.provided.stats, administration, tally)
+    redriving = providers.Singleton(
+        Redriving,
+        backend.provided.redrives,
+        administration,
+        directory,
+        clock,
+        metrics,
+        wakeups,
+        settings.provided.defaults,
     )
     exposition = providers.Singleton(Exposition, metrics, backend.provided.catalog, backend.provided.stats, clock)

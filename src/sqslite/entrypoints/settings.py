@@ -84,6 +84,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     visibility_timeout_s: int = limits.VISIBILITY_MS_DEFAULT // limits.SECOND_MS
     receive_max: int = limits.CLAIM_DEFAULT
     body_bytes_max: int = limits.BODY_BYTES_MAX_DEFAULT
+    retention_forever: bool = False
     keep_alive_timeout_s: int = 75
     log_level: str = "info"
     db_connection_timeout_s: int = 5
@@ -97,6 +98,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             visibility_ms=self.visibility_timeout_s * limits.SECOND_MS,
             claim_max=self.receive_max,
             body_bytes_max=self.body_bytes_max,
+            retention_forever=self.retention_forever,
         )
 
     @classmethod
@@ -217,6 +219,12 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable(
         "BODY_BYTES_MAX", "body_bytes_max", _integer(1, limits.BODY_BYTES_MAX_CEILING), "Bytes a message body may have."
+    ),
+    Variable(
+        "RETENTION_FOREVER",
+        "retention_forever",
+        _switch,
+        "Whether queues and messages may have a retention_ms of 0, which keeps messages for ever: on or off.",
     ),
     Variable(
         "KEEP_ALIVE_TIMEOUT",

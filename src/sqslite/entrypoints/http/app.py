@@ -9,7 +9,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp
 
 from sqslite.domain.errors import SqsliteError
-from sqslite.entrypoints.http import batches, queues, routes
+from sqslite.entrypoints.http import batches, inspection, queues, redrives, routes
 from sqslite.entrypoints.http.context import HttpAnswered, RequestContext
 from sqslite.entrypoints.http.errors import RequestError, on_bug, on_http_exception, on_refusal
 from sqslite.entrypoints.http.openapi import openapi
@@ -43,6 +43,16 @@ def create_rest_app(ports: routes.Ports, lifespan: Lifespan, answered: HttpAnswe
             queues.put_queue,
             queues.get_queue,
             queues.list_queues,
+            queues.delete_queue,
+            queues.purge_queue,
+            queues.pause_queue,
+            queues.resume_queue,
+            inspection.queue_stats,
+            inspection.peek,
+            inspection.explain,
+            redrives.start_redrive,
+            redrives.list_redrives,
+            redrives.cancel_redrive,
             openapi,
         ],
         dependencies={"ports": Provide(lambda: ports, sync_to_thread=False)},

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from litestar import post
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from sqslite.domain.errors import InvalidValue, SqsliteError
 from sqslite.domain.leases import Receipt
 from sqslite.domain.limits import BATCH_MAX, MESSAGE_ID_MAX, check_range
+from sqslite.domain.messages import Accepted
 from sqslite.domain.ports import Extension
 from sqslite.domain.service import Nack
 from sqslite.domain.sweep import Wish
@@ -34,7 +35,7 @@ async def enqueue_batch(request: JsonRequest, ports: Ports, queue: str) -> shape
     sent = await read(request, shapes.EnqueueBatchIn, bytes_max)
     parsed = _parsed("messages", sent.messages, lambda raw: new_message(decode(raw, shapes.EnqueueIn, ENTRY)))
     results = await ports.service.enqueue(queue, _sound(parsed))
-    return _answer(parsed, results, lambda message_id: shapes.ResultOut(id=message_id))
+    return _answer(parsed, results, _accepted)
 
 
 @post("/v1/messages/:ack", status_code=200)
@@ -110,6 +111,10 @@ def _answer(
     rest = iter(results)
     woven = [entry if isinstance(entry, SqsliteError | RequestError) else next(rest) for entry in parsed]
     return shapes.ResultsOut([_refused(result) if isinstance(result, Fault) else shown(result) for result in woven])
+
+
+def _accepted(accepted: Accepted) -> shapes.ResultOut:
+    return shapes.ResultOut(id=accepted.id, duplicate=accepted.duplicate or UNSET)
 
 
 def _done(_: object) -> shapes.ResultOut:

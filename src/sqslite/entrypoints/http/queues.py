@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from litestar import Response, put, route
+from litestar import Response, delete, post, put, route
 from litestar.params import Parameter
 from msgspec import UNSET
 from msgspec.structs import asdict
@@ -10,21 +10,21 @@ from msgspec.structs import asdict
 from sqslite.domain.errors import InvalidValue
 from sqslite.domain.limits import PAGE_DEFAULT, PAGE_MAX
 from sqslite.domain.queues import Queue
-from sqslite.entrypoints.http import shapes
+from sqslite.entrypoints.http import queue_shapes
 from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX, read
 from sqslite.entrypoints.http.routes import READ, JsonRequest, Ports
 
 
 @put("/v1/queues/{queue:str}")
-async def put_queue(request: JsonRequest, ports: Ports, queue: str) -> Response[shapes.QueueOut]:
+async def put_queue(request: JsonRequest, ports: Ports, queue: str) -> Response[queue_shapes.QueueOut]:
     """Create a queue, or change its settings to exactly these."""
-    settings = await read(request, shapes.QueueIn, ENVELOPE_BYTES_MAX)
+    settings = await read(request, queue_shapes.QueueIn, ENVELOPE_BYTES_MAX)
     made, created = await ports.administration.put(queue, settings)
     return Response(_shown(made), status_code=201 if created else 200)
 
 
 @route("/v1/queues/{queue:str}", http_method=READ)
-async def get_queue(ports: Ports, queue: str) -> shapes.QueueOut:
+async def get_queue(ports: Ports, queue: str) -> queue_shapes.QueueOut:
     """Show a queue's settings."""
     return _shown(await ports.administration.get(queue))
 
@@ -35,19 +35,51 @@ async def list_queues(
     prefix: str = "",
     after: str = "",
     page_limit: Annotated[str | None, Parameter(query="limit")] = None,
-) -> shapes.QueuesOut:
+) -> queue_shapes.QueuesOut:
     """List queues by name, a page at a time."""
-    limit = PAGE_DEFAULT if page_limit is None else _number("limit", page_limit)
+    limit = page_size(page_limit)
     queues = await ports.administration.page(prefix, after, limit)
     more = len(queues) == limit
-    return shapes.QueuesOut([_shown(queue) for queue in queues], after=queues[-1].name if more else UNSET)
+    return queue_shapes.QueuesOut([_shown(queue) for queue in queues], after=queues[-1].name if more else UNSET)
 
 
-def _number(field: str, text: str) -> int:
+@delete("/v1/queues/{queue:str}", status_code=200)
+async def delete_queue(ports: Ports, queue: str) -> queue_shapes.DoneOut:
+    """Delete a queue with all its messages."""
+    await ports.administration.delete(queue)
+    return queue_shapes.DoneOut()
+
+
+@post("/v1/queues/{queue:str}/:purge", status_code=200)
+async def purge_queue(request: JsonRequest, ports: Ports, queue: str) -> queue_shapes.DoneOut:
+    """Delete all messages of a queue."""
+    await read(request, queue_shapes.NothingIn, ENVELOPE_BYTES_MAX)
+    await ports.administration.purge(queue)
+    return queue_shapes.DoneOut()
+
+
+@post("/v1/queues/{queue:str}/:pause", status_code=200)
+async def pause_queue(request: JsonRequest, ports: Ports, queue: str) -> queue_shapes.QueueOut:
+    """Give nothing out any more."""
+    await read(request, queue_shapes.NothingIn, ENVELOPE_BYTES_MAX)
+    return _shown(await ports.administration.pause(queue))
+
+
+@post("/v1/queues/{queue:str}/:resume", status_code=200)
+async def resume_queue(request: JsonRequest, ports: Ports, queue: str) -> queue_shapes.QueueOut:
+    """Give messages out again."""
+    await read(request, queue_shapes.NothingIn, ENVELOPE_BYTES_MAX)
+    return _shown(await ports.administration.resume(queue))
+
+
+def page_size(text: str | None) -> int:
+    """The `limit` of a page, as the query has it (None: PAGE_DEFAULT). Raises InvalidValue."""
+    if text is None:
+        return PAGE_DEFAULT
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(PAGE_MAX))):
-        raise InvalidValue(field, text, f"a whole number from 1 to {PAGE_MAX}")
+        raise InvalidValue("limit", text, f"a whole number from 1 to {PAGE_MAX}")
     return int(text)
 
 
-def _shown(queue: Queue) -> shapes.QueueOut:
-    return shapes.QueueOut(name=queue.name, **asdict(queue.settings))
+def _shown(queue: Queue) -> queue_shapes.QueueOut:
+    return queue_shapes.QueueOut(name=queue.name, paused=queue.paused, **asdict(queue.settings))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from litestar import Request, Response, post, route
 from litestar.datastructures import State
@@ -12,10 +12,12 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from sqslite.adapters.metrics import Exposition
 from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.errors import InvalidReceipt, InvalidValue, SqsliteError
+from sqslite.domain.inspection import QueueInspection
 from sqslite.domain.leases import Receipt
 from sqslite.domain.limits import MESSAGE_ID_MAX
 from sqslite.domain.messages import Delivery, NewMessage
 from sqslite.domain.ports import Extension
+from sqslite.domain.redriving import Redriving
 from sqslite.domain.service import Nack, QueueService
 from sqslite.domain.sweep import Wish
 from sqslite.entrypoints.http import shapes
@@ -29,6 +31,7 @@ _MESSAGE_ID = re.compile(r"[0-9]{1,16}", re.ASCII)
 # To a HEAD the server sends all but the body.
 READ = (HttpMethod.GET, HttpMethod.HEAD)
 
+T = TypeVar("T")
 JsonRequest = Request[Any, Any, State]
 
 
@@ -37,6 +40,8 @@ class Ports(Struct, frozen=True):
 
     service: QueueService
     administration: QueueAdministration
+    inspection: QueueInspection
+    redriving: Redriving
     exposition: Exposition
     ping: Any
     request_bytes_max: int
@@ -66,7 +71,9 @@ async def enqueue(request: JsonRequest, ports: Ports, queue: str) -> Response[sh
     """Enqueue a message."""
     sent = await read(request, shapes.EnqueueIn, ports.request_bytes_max)
     (result,) = await ports.service.enqueue(queue, [new_message(sent)])
-    return Response(shapes.EnqueueOut(_granted(result)), status_code=201)
+    accepted = granted(result)
+    answer = shapes.EnqueueOut(accepted.id, accepted.duplicate)
+    return Response(answer, status_code=200 if accepted.duplicate else 201)
 
 
 @post("/v1/queues/{queue:str}/:receive", status_code=200)
@@ -75,7 +82,7 @@ async def receive(request: JsonRequest, ports: Ports, queue: str) -> list[shapes
     asked = await read(request, shapes.ReceiveIn, CONTROL_BYTES_MAX)
 
     def claim(wanted: Callable[[], bool]) -> Awaitable[list[Delivery]]:
-        return ports.service.claim(queue, asked.max, asked.visibility_ms, asked.wait_ms, wanted)
+        return ports.service.claim(queue, asked.max, asked.visibility_ms, asked.wait_ms, wanted, asked.attempt_id)
 
     return [_shown(delivery) for delivery in await unless_gone(request, claim, ports.service.release)]
 
@@ -83,34 +90,34 @@ async def receive(request: JsonRequest, ports: Ports, queue: str) -> list[shapes
 @post("/v1/messages/{message_id:str}/:ack", status_code=200)
 async def ack(request: JsonRequest, ports: Ports, message_id: str) -> shapes.AckOut:
     """Delete a message whose work is done."""
-    number = _number(message_id)
+    number = message_number(message_id)
     sent = await read(request, shapes.AckIn, CONTROL_BYTES_MAX)
     if sent.receipt is None:
         (refusal,) = await ports.service.ack_unproven([number])
     else:
         (refusal,) = await ports.service.ack([proven(sent.receipt, number)])
-    _granted(refusal)
+    granted(refusal)
     return shapes.AckOut()
 
 
 @post("/v1/messages/{message_id:str}/:nack", status_code=200)
 async def nack(request: JsonRequest, ports: Ports, message_id: str) -> shapes.AckOut:
     """Give a lease up."""
-    number = _number(message_id)
+    number = message_number(message_id)
     sent = await read(request, shapes.NackIn, CONTROL_BYTES_MAX)
     wish = Wish(delay_ms=sent.delay_ms, error=sent.error)
     (refusal,) = await ports.service.nack([Nack(proven(sent.receipt, number), wish)])
-    _granted(refusal)
+    granted(refusal)
     return shapes.AckOut()
 
 
 @post("/v1/messages/{message_id:str}/:extend", status_code=200)
 async def extend(request: JsonRequest, ports: Ports, message_id: str) -> shapes.ExtendOut:
     """Hold a message longer."""
-    number = _number(message_id)
+    number = message_number(message_id)
     sent = await read(request, shapes.ExtendIn, CONTROL_BYTES_MAX)
     (result,) = await ports.service.extend([Extension(proven(sent.receipt, number), sent.visibility_ms)])
-    return shapes.ExtendOut(_granted(result))
+    return shapes.ExtendOut(granted(result))
 
 
 def new_message(sent: shapes.EnqueueIn) -> NewMessage:
@@ -122,10 +129,15 @@ def new_message(sent: shapes.EnqueueIn) -> NewMessage:
         max_retries=sent.max_retries or 0,
         dlq=sent.dlq,
         trace_id=sent.trace_id or None,
+        group_id=sent.group_id,
+        dedup_id=sent.dedup_id,
+        attributes=sent.attributes,
+        retention_ms=sent.retention_ms,
     )
 
 
-def _number(message_id: str) -> int:
+def message_number(message_id: str) -> int:
+    """The message id in a path. Raises InvalidValue."""
     if not _MESSAGE_ID.fullmatch(message_id) or not 1 <= int(message_id) <= MESSAGE_ID_MAX:
         raise InvalidValue("the message id in the path", message_id, f"a whole number from 1 to {MESSAGE_ID_MAX}")
     return int(message_id)
@@ -139,7 +151,8 @@ def proven(token: str, message_id: int | None) -> Receipt:
     return receipt
 
 
-def _granted(result: Any) -> Any:
+def granted(result: Any) -> Any:
+    """The result, unless it is a refusal, which is raised."""
     if isinstance(result, SqsliteError):
         raise result
     return result
@@ -153,16 +166,20 @@ def _shown(delivery: Delivery) -> shapes.MessageOut:
         receipt=delivery.receipt.token(),
         lease_until=message.lease_until,
         delivery_count=message.delivery_count,
+        fence=message.fence,
         max_retries=message.max_retries,
         enqueued_at=message.enqueued_at,
-        dlq=_when_set(message.dlq),
-        trace_id=_when_set(message.trace_id),
+        dlq=when_set(message.dlq),
+        trace_id=when_set(message.trace_id),
+        group_id=when_set(message.group_id),
+        attributes=message.attributes,
         body_kind=message.body_kind,
-        last_error=_when_set(message.last_error),
-        origin_queue=_when_set(message.origin_queue),
-        origin_delivery_count=UNSET if message.origin_delivery_count is None else message.origin_delivery_count,
+        last_error=when_set(message.last_error),
+        origin_queue=when_set(message.origin_queue),
+        origin_delivery_count=when_set(message.origin_delivery_count),
     )
 
 
-def _when_set(text: str | None) -> str | UnsetType:
-    return UNSET if text is None else text
+def when_set(value: T | None) -> T | UnsetType:
+    """The value, left out of the answer where there is none."""
+    return UNSET if value is None else value

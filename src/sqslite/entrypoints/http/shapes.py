@@ -8,15 +8,16 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 from sqslite.domain import limits
 from sqslite.domain.limits import about
 from sqslite.domain.messages import BodyKind
-from sqslite.domain.queues import QueueSettings
 
 _NAME = {"pattern": limits.NAME_PATTERN}
 
 
+# SQS developer guide: 1 to 128 characters.
+_ID = {"minLength": 1, "maxLength": limits.GROUP_ID_CHARS_MAX, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}
 _TEXT = {"maxLength": limits.TRACE_ID_CHARS_MAX, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}
 
 
-def _when(sentence: str, example: str) -> Meta:
+def when(sentence: str, example: str) -> Meta:
     return about(sentence, example, format="date-time")
 
 
@@ -25,7 +26,7 @@ _RECEIPT = about(
     "AQAAAAAAAAABAAAAAAAAAHsAAAABoKGio6SlpqeoqaqrrK2urw",
     pattern="^[A-Za-z0-9_-]{50}$",
 )
-_MESSAGE_ID = about("The message's id, unique in this service and below 2^53.", 123, low=1, high=limits.MESSAGE_ID_MAX)
+MESSAGE_ID = about("The message's id, unique in this service and below 2^53.", 123, low=1, high=limits.MESSAGE_ID_MAX)
 
 
 class EnqueueIn(Struct, forbid_unknown_fields=True):
@@ -61,12 +62,42 @@ class EnqueueIn(Struct, forbid_unknown_fields=True):
         str | None,
         about("A text for tracing, handed out with the message.", "xyz123", **_TEXT),
     ] = None
+    group_id: Annotated[
+        str | None,
+        about(
+            "The group: in a FIFO queue order holds within it, in a fair queue it gets its turn.", "customer-7", **_ID
+        ),
+    ] = None
+    dedup_id: Annotated[
+        str | None,
+        about(
+            "A message with the same one, within the queue's dedup_ms, is a duplicate of this one.", "order-42", **_ID
+        ),
+    ] = None
+    attributes: Annotated[
+        dict[str, str],
+        about(
+            "Up to 50 named texts handed out with the message; they count in its size.",
+            {"priority": "high"},
+            maxProperties=limits.ATTRIBUTES_MAX,
+        ),
+    ] = {}
+    retention_ms: Annotated[
+        int | None,
+        about(
+            "Milliseconds the message is kept; missing means the queue's setting, 0 for ever where that is allowed.",
+            86_400_000,
+            low=0,
+            high=limits.RETENTION_MS_MAX,
+        ),
+    ] = None
 
 
-class EnqueueOut(Struct):
-    """The message is stored."""
+class EnqueueOut(Struct, omit_defaults=True):
+    """The message is stored, now or as the earlier one that it is a duplicate of."""
 
-    id: Annotated[int, _MESSAGE_ID]
+    id: Annotated[int, MESSAGE_ID]
+    duplicate: Annotated[bool, about("True where a message with this dedup_id was there; only then.", True)] = False
 
 
 class ReceiveIn(Struct, forbid_unknown_fields=True):
@@ -94,20 +125,27 @@ class ReceiveIn(Struct, forbid_unknown_fields=True):
             high=limits.WAIT_MS_MAX,
         ),
     ] = None
+    attempt_id: Annotated[
+        str | None,
+        about("A receive tried again with the same one within 5 minutes gets the same messages.", "try-1", **_ID),
+    ] = None
 
 
 class MessageOut(Struct, omit_defaults=True):
     """A delivered message, leased until `lease_until`."""
 
-    id: Annotated[int, _MESSAGE_ID]
+    id: Annotated[int, MESSAGE_ID]
     body: Annotated[Raw, about("The JSON value as it was sent, or a string for text and binary.", {"task": "go"})]
     receipt: Annotated[str, _RECEIPT]
-    lease_until: Annotated[datetime | None, _when("When the lease ends, RFC 3339 in UTC.", "2026-01-07T10:00:30Z")]
+    lease_until: Annotated[datetime | None, when("When the lease ends, RFC 3339 in UTC.", "2026-01-07T10:00:30Z")]
     delivery_count: Annotated[int, about("How often it was delivered, this time included.", 1, low=1)]
+    fence: Annotated[int, about("Grows with every delivery of this message, in whichever queue.", 1, low=1)]
     max_retries: Annotated[int, about("Deliveries before dead-lettering.", 3, low=1)]
-    enqueued_at: Annotated[datetime, _when("When it was first enqueued.", "2026-01-07T10:00:00Z")]
+    enqueued_at: Annotated[datetime, when("When it was first enqueued.", "2026-01-07T10:00:00Z")]
     dlq: Annotated[str | UnsetType, about("The dead-letter queue's name; only when set.", "failed-queue")] = UNSET
     trace_id: Annotated[str | UnsetType, about("The text given for tracing; only when set.", "xyz123")] = UNSET
+    group_id: Annotated[str | UnsetType, about("The message's group; only when set.", "customer-7")] = UNSET
+    attributes: Annotated[dict[str, str], about("The named texts; only when there are any.", {"priority": "high"})] = {}
     body_kind: Annotated[BodyKind, about("How to read body; only when it is not json.", "text")] = BodyKind.JSON
     last_error: Annotated[str | UnsetType, about("Why the last delivery failed; only when said.", "timeout")] = UNSET
     origin_queue: Annotated[str | UnsetType, about("The queue a dead letter came from.", "orders")] = UNSET
@@ -161,14 +199,15 @@ class ExtendIn(Struct, forbid_unknown_fields=True):
 class ExtendOut(Struct):
     """The lease ends later."""
 
-    lease_until: Annotated[datetime, _when("When the lease ends, RFC 3339 in UTC.", "2026-01-07T10:01:00Z")]
+    lease_until: Annotated[datetime, when("When the lease ends, RFC 3339 in UTC.", "2026-01-07T10:01:00Z")]
 
 
 class ResultOut(Struct, omit_defaults=True):
     """What became of one entry of a batch: what it got, or error and code."""
 
     id: Annotated[int | UnsetType, about("The id of the message that was enqueued.", 123)] = UNSET
-    lease_until: Annotated[datetime | UnsetType, _when("When the extended lease ends.", "2026-01-07T10:01:00Z")] = UNSET
+    duplicate: Annotated[bool | UnsetType, about("True where it is the earlier one's; only then.", True)] = UNSET
+    lease_until: Annotated[datetime | UnsetType, when("When the extended lease ends.", "2026-01-07T10:01:00Z")] = UNSET
     ok: Annotated[
         bool | UnsetType, about("True where the entry was carried out and there is nothing to tell.", True)
     ] = UNSET
@@ -194,20 +233,20 @@ class EnqueueBatchIn(Struct, forbid_unknown_fields=True):
 class AckEntry(Struct, forbid_unknown_fields=True):
     """One ack: by receipt, or by id alone whoever holds the message."""
 
-    id: Annotated[int | None, _MESSAGE_ID] = None
+    id: Annotated[int | None, MESSAGE_ID] = None
     receipt: Annotated[str | None, _RECEIPT] = None
 
 
 class NackEntry(NackIn, forbid_unknown_fields=True, kw_only=True):
     """One nack; the receipt alone is enough."""
 
-    id: Annotated[int | None, _MESSAGE_ID] = None
+    id: Annotated[int | None, MESSAGE_ID] = None
 
 
 class ExtendEntry(ExtendIn, forbid_unknown_fields=True, kw_only=True):
     """One extension; the receipt alone is enough."""
 
-    id: Annotated[int | None, _MESSAGE_ID] = None
+    id: Annotated[int | None, MESSAGE_ID] = None
 
 
 class AckBatchIn(Struct, forbid_unknown_fields=True):
@@ -231,25 +270,6 @@ class ExtendBatchIn(Struct, forbid_unknown_fields=True):
         list[Raw],
         about("1 to 1000 of {id, receipt, visibility_ms}.", [{"receipt": "AQAAAA", "visibility_ms": 1}], **_ENTRIES),
     ]
-
-
-class QueueIn(QueueSettings, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """Settings of a queue; a field that is missing has its default."""
-
-
-class QueueOut(QueueSettings, kw_only=True, frozen=True):
-    """A queue and its settings; null means the service's default."""
-
-    name: Annotated[str, about("The queue's name.", "orders")]
-
-
-class QueuesOut(Struct, omit_defaults=True):
-    """A page of queues, by name."""
-
-    queues: Annotated[list[QueueOut], about("The queues of this page.", [{"name": "orders"}])]
-    after: Annotated[str | UnsetType, about("Ask for the next page with this; missing on the last one.", "orders")] = (
-        UNSET
-    )
 
 
 class ErrorOut(Struct):

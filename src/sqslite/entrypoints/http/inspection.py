@@ -1,0 +1,66 @@
+"""The calls that look at queues and messages without touching them."""
+
+from typing import Annotated
+
+from litestar import route
+from litestar.params import Parameter
+from msgspec import Raw
+from msgspec.structs import asdict
+
+from sqslite.domain.lifecycle import State
+from sqslite.domain.messages import Message
+from sqslite.entrypoints.http import queue_shapes
+from sqslite.entrypoints.http.bodies import to_json
+from sqslite.entrypoints.http.queues import page_size
+from sqslite.entrypoints.http.routes import READ, Ports, message_number, when_set
+
+
+@route("/v1/queues/{queue:str}/stats", http_method=READ)
+async def queue_stats(ports: Ports, queue: str) -> queue_shapes.StatsOut:
+    """Count a queue's messages."""
+    depth, totals = await ports.inspection.stats(queue)
+    return queue_shapes.StatsOut(
+        ready=depth.ready,
+        delayed=depth.delayed,
+        in_flight=depth.in_flight,
+        oldest_ready_age_ms=depth.oldest_ready_age_ms,
+        approximate=depth.approximate,
+        enqueued_total=totals.enqueued,
+        received_total=totals.received,
+        acked_total=totals.acked,
+        dead_lettered_total=totals.dead_lettered,
+    )
+
+
+@route("/v1/queues/{queue:str}/messages", http_method=READ)
+async def peek(
+    ports: Ports,
+    queue: str,
+    wanted_state: Annotated[str | None, Parameter(query="state")] = None,
+    after: str | None = None,
+    page_limit: Annotated[str | None, Parameter(query="limit")] = None,
+) -> queue_shapes.PeekOut:
+    """Show messages without leasing them."""
+    page = await ports.inspection.peek(queue, wanted_state, after, page_size(page_limit))
+    seen = [queue_shapes.SeenOut(**_fields(state, message)) for state, message in page.messages]
+    return queue_shapes.PeekOut(seen, after=when_set(page.after))
+
+
+@route("/v1/messages/{message_id:str}", http_method=READ)
+async def explain(ports: Ports, message_id: str) -> queue_shapes.ExplainOut:
+    """Say how a message stands, and why."""
+    seen, explanation = await ports.inspection.explain(message_number(message_id))
+    return queue_shapes.ExplainOut(
+        **_fields(explanation.state, seen.message),
+        queue=seen.queue.name,
+        code=explanation.code,
+        reason=explanation.reason,
+        changes_at=explanation.changes_at,
+        blocked_by=when_set(seen.blocked_by),
+    )
+
+
+def _fields(state: State, message: Message) -> dict[str, object]:
+    fields = {name: when_set(value) for name, value in asdict(message).items() if name != "deliveries_before"}
+    body = Raw(to_json(message.body, message.body_kind))
+    return {**fields, "state": state, "body": body, "fence": message.fence}

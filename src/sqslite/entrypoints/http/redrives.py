@@ -1,0 +1,47 @@
+"""The calls about redrive tasks."""
+
+from litestar import Response, post, route
+
+from sqslite.domain.errors import InvalidValue
+from sqslite.domain.limits import MESSAGE_ID_MAX
+from sqslite.domain.redrive import Redrive
+from sqslite.entrypoints.http import queue_shapes
+from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX, read
+from sqslite.entrypoints.http.routes import READ, JsonRequest, Ports, when_set
+
+
+@post("/v1/queues/{queue:str}/:redrive")
+async def start_redrive(request: JsonRequest, ports: Ports, queue: str) -> Response[queue_shapes.RedriveOut]:
+    """Begin to move dead letters on."""
+    asked = await read(request, queue_shapes.RedriveIn, ENVELOPE_BYTES_MAX)
+    redrive = await ports.redriving.start(queue, asked.to, asked.max_per_second, asked.limit)
+    return Response(_shown(redrive), status_code=202)
+
+
+@route("/v1/queues/{queue:str}/redrives", http_method=READ)
+async def list_redrives(ports: Ports, queue: str) -> queue_shapes.RedrivesOut:
+    """Show the latest tasks."""
+    return queue_shapes.RedrivesOut([_shown(redrive) for redrive in await ports.redriving.page(queue)])
+
+
+@post("/v1/queues/{queue:str}/redrives/{task:str}/:cancel", status_code=200)
+async def cancel_redrive(request: JsonRequest, ports: Ports, queue: str, task: str) -> queue_shapes.RedriveOut:
+    """End a task."""
+    await read(request, queue_shapes.NothingIn, ENVELOPE_BYTES_MAX)
+    if not (task.isascii() and task.isdigit() and len(task) <= len(str(MESSAGE_ID_MAX))):
+        raise InvalidValue("the redrive's id in the path", task, "a whole number")
+    return _shown(await ports.redriving.cancel(queue, int(task)))
+
+
+def _shown(redrive: Redrive) -> queue_shapes.RedriveOut:
+    return queue_shapes.RedriveOut(
+        id=redrive.id,
+        queue=redrive.queue,
+        state=redrive.state,
+        moved=redrive.moved,
+        created_at=redrive.created_at,
+        ended_at=when_set(redrive.ended_at),
+        to=when_set(redrive.to),
+        max_per_second=when_set(redrive.max_per_second),
+        limit=when_set(redrive.limit),
+    )
