@@ -367,7 +367,7 @@ async def test_close_answers_everybody_and_later_polls_at_once():
     own, wakeups = waited()
     await own.create("orders")
     polls = [await parked(own, queue=queue) for queue in ("orders", "orders", "unknown") for _ in range(50)]
-    wakeups.close()
+    wakeups.release_waiters()
     await settled()
     assert [poll.result() for poll in polls] == [[]] * 150
     assert await asyncio.wait_for(own.service.claim("orders", wait_ms=20_000), 1) == []

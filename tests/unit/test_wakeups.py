@@ -108,12 +108,12 @@ async def test_the_longest_waiting_looks_each_second_whoever_else_waits():
     assert LOOK_EVERY_MS <= 1_000
 
 
-async def test_close_wakes_everybody_for_the_last_time_and_lets_nobody_wait_any_more():
+async def test_release_wakes_everybody_for_the_last_time_and_lets_nobody_wait_any_more():
     line = Line("abc")
     await settled()
     with line.wakeups.watching("other") as other:
         assert not other.over
-        line.wakeups.close()
+        line.wakeups.release_waiters()
         await settled()
         assert line.woken == ["a", "b", "c"]
         assert other.over
@@ -121,6 +121,17 @@ async def test_close_wakes_everybody_for_the_last_time_and_lets_nobody_wait_any_
     with line.wakeups.watching("orders") as late:
         assert late.over
         await asyncio.wait_for(late.wait(line.clock.now() + ms(HOUR_MS)), 1)
+
+
+async def test_the_longest_waiting_of_every_queue_looks_when_notices_may_have_been_missed():
+    line = Line("ab")
+    await settled()
+    with line.wakeups.watching("other") as other:
+        line.wakeups.notify_every_queue()
+        await settled()
+        assert line.woken == ["a"]
+        assert other.woken
+    line.tasks["b"].cancel()
 
 
 async def test_nothing_is_kept_of_a_queue_nobody_waits_for():

@@ -11,6 +11,7 @@ from sqslite.adapters.stores.memory import MemoryStore
 from sqslite.adapters.stores.postgres.backend import PostgresBackend
 from sqslite.adapters.stores.sqlite.backend import SqliteBackend
 from sqslite.adapters.wakeups.local import LocalWakeups
+from sqslite.adapters.wakeups.postgres import PostgresWakeups
 from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.directory import QueueDirectory
 from sqslite.domain.inspection import QueueInspection
@@ -30,8 +31,20 @@ class Container(containers.DeclarativeContainer):
     clock = providers.Singleton(SystemClock)
     entropy = providers.Singleton(SystemEntropy)
     metrics = providers.Singleton(PrometheusMetrics, clock)
-    wakeups = providers.Singleton(LocalWakeups, clock)
 
+    local_wakeups = providers.Singleton(LocalWakeups, clock)
+    wakeups = providers.Selector(
+        settings.provided.database_url.technology,
+        memory=local_wakeups,
+        sqlite=local_wakeups,
+        postgresql=providers.Singleton(
+            PostgresWakeups,
+            local_wakeups,
+            settings.provided.database_url.url,
+            clock,
+            entropy,
+        ),
+    )
     backend = providers.Selector(
         settings.provided.database_url.technology,
         memory=providers.Singleton(MemoryStore, clock),

@@ -17,6 +17,7 @@ from structlog import get_logger
 
 from sqslite.adapters.metrics_shared import prepare_multiprocess_dir
 from sqslite.adapters.wakeups.local import WAITERS_MAX
+from sqslite.adapters.wakeups.process import ProcessWakeups
 from sqslite.domain.limits import SECOND_MS
 from sqslite.entrypoints.container import Container
 from sqslite.entrypoints.http.app import create_rest_app
@@ -80,12 +81,13 @@ def create_app() -> ASGIApp:
         request_bytes_max=settings.body_bytes_max * JSON_BYTES_PER_BODY_BYTE + ENVELOPE_BYTES_MAX,
     )
     sweep = container.sweep()
-    wakeups = container.wakeups()
+    wakeups: ProcessWakeups = container.wakeups()
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         await backend.open()
-        _before_stopping(wakeups.close)
+        await wakeups.open()
+        _before_stopping(wakeups.release_waiters)
         watch = asyncio.create_task(_stop_when_orphaned(os.getppid()), name="orphan watch")
         try:
             async with sweeping(sweep) if settings.sweeper else contextlib.nullcontext():
@@ -93,6 +95,7 @@ def create_app() -> ASGIApp:
                 yield
         finally:
             watch.cancel()
+            await wakeups.close()
             await backend.close()
             log.info("stopped")
 

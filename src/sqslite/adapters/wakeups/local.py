@@ -58,7 +58,7 @@ class LocalWakeups:
         self._watches: dict[str, deque[LocalWatch]] = {}
         self._lookers: dict[str, asyncio.Task[None]] = {}
         self._waiters = 0
-        self._closed = False
+        self._released = False
 
     @contextmanager
     def watching(self, queue: str) -> Iterator[LocalWatch]:
@@ -66,7 +66,7 @@ class LocalWakeups:
         if self._waiters >= WAITERS_MAX:
             raise Overloaded(f"{self._waiters} receives are waiting for messages already; try again shortly")
         watch = LocalWatch(self._clock)
-        if self._closed:
+        if self._released:
             watch.end()
         line = self._watches.setdefault(queue, deque())
         line.append(watch)
@@ -94,12 +94,23 @@ class LocalWakeups:
                 watch.wake()
                 count -= 1
 
-    def close(self) -> None:
-        """Let everybody look for the last time: the process is to end."""
-        self._closed = True
+    def notify_every_queue(self) -> None:
+        """Let the longest waiting of each queue look: messages may have come of which nobody told."""
+        for queue in self._watches:
+            self.notify(queue, 1)
+
+    async def open(self) -> None:
+        """Nothing to connect to: all waiters are in this process."""
+
+    def release_waiters(self) -> None:
+        """Let everybody look for the last time, and nobody wait any more: the process is to end."""
+        self._released = True
         for line in self._watches.values():
             for watch in line:
                 watch.end()
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
 
     async def _look_now_and_then(self, queue: str) -> None:
         with suppress(asyncio.CancelledError):

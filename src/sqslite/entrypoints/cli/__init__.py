@@ -126,11 +126,14 @@ async def _sweep(settings: Settings, *, migrate_first: bool) -> None:
     from sqslite.entrypoints.sweeper import sweep_until_told_to_stop
 
     container = Container(settings=settings)
-    backend = container.backend()
+    backend, wakeups = container.backend(), container.wakeups()
     await backend.open()
     try:
         if migrate_first:
             await backend.migrate()
+        # What it settles wakes waiters of the servers.
+        await wakeups.open()
         await sweep_until_told_to_stop(container.sweep())
     finally:
+        await wakeups.close()
         await backend.close()

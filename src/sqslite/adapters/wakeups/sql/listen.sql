@@ -1,0 +1,1 @@
+LISTEN sqslite_wakeups

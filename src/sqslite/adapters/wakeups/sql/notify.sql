@@ -1,0 +1,1 @@
+SELECT pg_notify('sqslite_wakeups', payload) FROM unnest($1::text[]) AS payload
