@@ -9,13 +9,18 @@ from sqslite.adapters.entropy import SeededEntropy
 from sqslite.adapters.stores.faulty import Fault
 from sqslite.adapters.stores.memory import MemoryStore
 from sqslite.adapters.wakeups.local import LocalWakeups
+from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.directory import QueueDirectory
+from sqslite.domain.inspection import QueueInspection
+from sqslite.domain.lifecycle import State
 from sqslite.domain.limits import SECOND_MS, ms
-from sqslite.domain.messages import Delivery, Message, NewMessage
+from sqslite.domain.messages import Accepted, Delivery, Message, NewMessage
 from sqslite.domain.ports import Depth, Store
 from sqslite.domain.queues import Defaults, QueueSettings
+from sqslite.domain.redriving import Redriving
 from sqslite.domain.service import QueueService
 from sqslite.domain.sweep import Sweep
+from sqslite.domain.tally import Tally
 from tests.unit.recording_observer import RecordingObserver
 
 INTERVAL_MS = 60 * SECOND_MS
@@ -43,27 +48,35 @@ class Node:
     directory: QueueDirectory
     sweep: Sweep
     service: QueueService
+    tally: Tally
+    administration: QueueAdministration
+    inspection: QueueInspection
+    redriving: Redriving
 
     async def enqueue(self, *messages: NewMessage, queue: str = "orders") -> list[int]:
-        ids = await self.service.enqueue(queue, messages or (message(),))
-        assert all(isinstance(message_id, int) for message_id in ids), ids
-        return ids
+        outcomes = await self.service.enqueue(queue, messages or (message(),))
+        assert all(isinstance(outcome, Accepted) for outcome in outcomes), outcomes
+        return [outcome.id for outcome in outcomes]
 
     async def claim_one(self, queue: str = "orders", visibility_ms: int | None = None) -> Delivery:
         (delivery,) = await self.service.claim(queue, 1, visibility_ms)
         return delivery
 
     async def messages(self, queue: str = "orders") -> list[Message]:
-        found = await self.backend.find(queue)
-        return await self.backend.peek(found.partition_id, 0, 10_000) if found else []
+        found = await self.backend.catalog.find(queue)
+        if found is None:
+            return []
+        states = (State.READY, State.DELAYED, State.LEASED)
+        pages = [await self.backend.stats.peek(found.partition_id, state, None, 10_000) for state in states]
+        return sorted((message for page in pages for message in page), key=lambda message: message.id)
 
     async def depth(self, queue: str = "orders") -> Depth:
-        found = await self.backend.find(queue)
-        (depth,) = await self.backend.depths([found])
+        found = await self.backend.catalog.find(queue)
+        (depth,) = await self.backend.stats.depths([found])
         return depth
 
     async def create(self, queue: str, **settings: object) -> None:
-        await self.backend.ensure(queue, QueueSettings(**settings))
+        await self.backend.catalog.ensure(queue, QueueSettings(**settings))
 
     def shift(self, milliseconds: int) -> None:
         self.clock.shift(ms(milliseconds))
@@ -86,12 +99,26 @@ def node(
 ) -> Node:
     clock = clock or VirtualClock()
     backend = backend or MemoryStore(clock)
-    store, entropy, observer = decorate(backend), SeededEntropy(), RecordingObserver()
-    directory = QueueDirectory(backend, clock)
+    store, entropy, observer = decorate(backend.store), SeededEntropy(), RecordingObserver()
+    directory = QueueDirectory(backend.catalog, clock)
     wakeups = wakeups or LocalWakeups(clock)
-    sweep = Sweep(store, directory, clock, entropy, observer, wakeups, INTERVAL_MS)
-    service = QueueService(store, directory, sweep, clock, entropy, observer, wakeups, defaults or Defaults())
-    return Node(clock, backend, observer, directory, sweep, service)
+    tally = Tally(backend.stats, clock)
+    defaults = defaults or Defaults()
+    sweep = Sweep(store, directory, clock, entropy, observer, wakeups, tally, defaults, INTERVAL_MS)
+    service = QueueService(store, directory, sweep, clock, entropy, observer, wakeups, tally, defaults)
+    administration = QueueAdministration(backend.catalog, directory, wakeups, defaults)
+    return Node(
+        clock=clock,
+        backend=backend,
+        observer=observer,
+        directory=directory,
+        sweep=sweep,
+        service=service,
+        tally=tally,
+        administration=administration,
+        inspection=QueueInspection(backend.stats, administration, tally),
+        redriving=Redriving(backend.redrives, administration, directory, clock, observer, wakeups, defaults),
+    )
 
 
 def message(body: bytes = b'{"n":1}', **fields: object) -> NewMessage:

@@ -11,6 +11,8 @@ class RecordingObserver:
         self.lease_ages_ms: list[float] = []
         self.requeued_count = 0
         self.dead_lettered_count = 0
+        self.expired_count = 0
+        self.redriven_count = 0
         self.sweeps_s: list[float] = []
         self.failures: list[tuple[Exception, int]] = []
 
@@ -28,6 +30,15 @@ class RecordingObserver:
 
     def dead_lettered(self, count: int) -> None:
         self.dead_lettered_count += count
+
+    def expired(self, count: int) -> None:
+        self.expired_count += count
+
+    def redriven(self, count: int) -> None:
+        self.redriven_count += count
+
+    def redrive_failed(self, error: Exception, retry_in_ms: int) -> None:
+        self.failures.append((error, retry_in_ms))
 
     def swept(self, duration_s: float) -> None:
         self.sweeps_s.append(duration_s)

@@ -14,10 +14,13 @@ from sqslite.adapters.stores.memory import MemoryStore
 from sqslite.adapters.wakeups.local import LocalWakeups
 from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.directory import QueueDirectory
+from sqslite.domain.inspection import QueueInspection
 from sqslite.domain.ports import Store
 from sqslite.domain.queues import Defaults
+from sqslite.domain.redriving import Redriving
 from sqslite.domain.service import QueueService
 from sqslite.domain.sweep import Sweep
+from sqslite.domain.tally import Tally
 from sqslite.entrypoints.http.app import create_rest_app
 from sqslite.entrypoints.http.routes import Ports
 
@@ -36,6 +39,8 @@ class Rest:
     app: ASGIApp
     client: httpx.AsyncClient
     clock: VirtualClock
+    sweep: Sweep
+    redriving: Redriving
     answered: list[tuple[str, str, int]] = field(default_factory=list)
 
     async def enqueue(self, queue: str = "orders", **fields: object) -> int:
@@ -58,17 +63,22 @@ async def rest(
 ) -> AsyncIterator[Rest]:
     clock = VirtualClock()
     backend = MemoryStore(clock)
-    store = decorate(backend)
+    store = decorate(backend.store)
     metrics = PrometheusMetrics(clock)
     wakeups = LocalWakeups(clock)
-    directory = QueueDirectory(backend, clock)
-    sweep = Sweep(store, directory, clock, SeededEntropy(), metrics, wakeups, 60_000)
+    directory = QueueDirectory(backend.catalog, clock)
+    tally = Tally(backend.stats, clock)
     defaults = Defaults(body_bytes_max=BODY_BYTES_MAX)
-    service = QueueService(store, directory, sweep, clock, SeededEntropy(), metrics, wakeups, defaults)
+    sweep = Sweep(store, directory, clock, SeededEntropy(), metrics, wakeups, tally, defaults, 60_000)
+    service = QueueService(store, directory, sweep, clock, SeededEntropy(), metrics, wakeups, tally, defaults)
+    administration = QueueAdministration(backend.catalog, directory, wakeups, defaults)
+    redriving = Redriving(backend.redrives, administration, directory, clock, metrics, wakeups, defaults)
     ports = Ports(
         service=service,
-        administration=QueueAdministration(backend, directory, defaults),
-        exposition=Exposition(metrics, backend, backend, clock),
+        administration=administration,
+        inspection=QueueInspection(backend.stats, administration, tally),
+        redriving=redriving,
+        exposition=Exposition(metrics, backend.catalog, backend.stats, clock),
         ping=ping,
         request_bytes_max=REQUEST_BYTES_MAX,
     )
@@ -78,4 +88,4 @@ async def rest(
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://sqslite") as client:
-        yield Rest(app, client, clock, answered)
+        yield Rest(app, client, clock, sweep, redriving, answered)

@@ -25,7 +25,7 @@ from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX
 from sqslite.entrypoints.http.routes import Ports
 from sqslite.entrypoints.logs import configure_logging
 from sqslite.entrypoints.settings import Settings
-from sqslite.entrypoints.sweeper import sweeping
+from sqslite.entrypoints.sweeper import hand_over, in_background
 
 HEADER_BYTES_MAX = 64 * 1024
 # Twice as many as may be parked, so that there is always room for calls that are answered at once.
@@ -76,11 +76,14 @@ def create_app() -> ASGIApp:
     ports = Ports(
         service=container.service(),
         administration=container.administration(),
+        inspection=container.inspection(),
+        redriving=container.redriving(),
         exposition=container.exposition(),
         ping=backend.ping,
         request_bytes_max=settings.body_bytes_max * JSON_BYTES_PER_BODY_BYTE + ENVELOPE_BYTES_MAX,
     )
-    sweep = container.sweep()
+    caretakers = (container.sweep().run, container.redriving().run) if settings.sweeper else ()
+    tally = container.tally()
     wakeups: ProcessWakeups = container.wakeups()
 
     @contextlib.asynccontextmanager
@@ -90,11 +93,12 @@ def create_app() -> ASGIApp:
         _before_stopping(wakeups.release_waiters)
         watch = asyncio.create_task(_stop_when_orphaned(os.getppid()), name="orphan watch")
         try:
-            async with sweeping(sweep) if settings.sweeper else contextlib.nullcontext():
+            async with in_background(*caretakers, tally.run):
                 log.info("serving", host=settings.host, port=settings.port, database=str(settings.database_url))
                 yield
         finally:
             watch.cancel()
+            await hand_over(tally.flush)
             await wakeups.close()
             await backend.close()
             log.info("stopped")

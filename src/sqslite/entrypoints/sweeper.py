@@ -1,36 +1,45 @@
-"""The sweeper as a process of its own, and as a task inside the server: the same use case, started differently."""
+"""What goes on without being asked: sweeping, redriving, handing over counts; in the server or in a process of its own."""
 
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any
 
 from structlog import get_logger
 
-from sqslite.domain.sweep import Sweep
+from sqslite.domain.errors import SqsliteError
+
+Run = Callable[[], Coroutine[Any, Any, None]]
 
 log = get_logger()
 
 
 @contextlib.asynccontextmanager
-async def sweeping(sweep: Sweep) -> AsyncIterator[None]:
-    """Sweep in the background for as long as the block runs."""
-    task = asyncio.create_task(sweep.run(), name="sweeper")
+async def in_background(*runs: Run) -> AsyncIterator[None]:
+    """Let all of them run for as long as the block does."""
+    tasks = [asyncio.create_task(run(), name=run.__qualname__) for run in runs]
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def sweep_until_told_to_stop(sweep: Sweep) -> None:
-    """Sweep until SIGTERM or SIGINT."""
+async def hand_over(flush: Callable[[], Awaitable[None]]) -> None:
+    """Hand the last counts over, if the store takes them: a process that ends has no second try."""
+    with contextlib.suppress(SqsliteError):
+        await flush()
+
+
+async def sweep_until_told_to_stop(*runs: Run) -> None:
+    """Let all of them run until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with sweeping(sweep):
+    async with in_background(*runs):
         log.info("sweeper_started")
         await stop.wait()
     log.info("sweeper_stopped")

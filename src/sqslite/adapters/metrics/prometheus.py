@@ -60,6 +60,11 @@ class PrometheusMetrics:
         self._dead_lettered = Counter(
             "sqs_messages_dlq_total", "Messages moved to their dead-letter queue.", registry=own
         )
+        self._expired = Counter(
+            "sqs_messages_expired_total", "Messages deleted because their retention was over.", registry=own
+        )
+        self._redriven = Counter("sqs_messages_redriven_total", "Dead letters moved on by redrive tasks.", registry=own)
+        self._redrives_failed = Counter("sqs_redrive_errors_total", "Steps of redrives that failed.", registry=own)
         self._lease_age = Histogram(
             "sqs_lease_age_at_ack_seconds",
             "Time from a message's claim to its ack.",
@@ -121,6 +126,19 @@ class PrometheusMetrics:
         """See Observer."""
         self._dead_lettered.inc(count)
 
+    def expired(self, count: int) -> None:
+        """See Observer."""
+        self._expired.inc(count)
+
+    def redriven(self, count: int) -> None:
+        """See Observer."""
+        self._redriven.inc(count)
+
+    def redrive_failed(self, error: Exception, retry_in_ms: int) -> None:
+        """See Observer."""
+        self._redrives_failed.inc()
+        self._log_failure("redrive_failed", error, retry_in_ms)
+
     def swept(self, duration_s: float) -> None:
         """See Observer."""
         self._sweeps.observe(duration_s)
@@ -129,8 +147,11 @@ class PrometheusMetrics:
     def sweep_failed(self, error: Exception, retry_in_ms: int) -> None:
         """See Observer."""
         self._sweeps_failed.inc()
+        self._log_failure("sweep_failed", error, retry_in_ms)
+
+    def _log_failure(self, event: str, error: Exception, retry_in_ms: int) -> None:
         log.warning(
-            "sweep_failed",
+            event,
             error=type(error).__name__,
             text=str(error),
             retry_in_ms=retry_in_ms,

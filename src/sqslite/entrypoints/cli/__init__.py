@@ -123,7 +123,7 @@ async def _migrate(settings: Settings) -> list[str]:
 
 async def _sweep(settings: Settings, *, migrate_first: bool) -> None:
     from sqslite.entrypoints.container import Container
-    from sqslite.entrypoints.sweeper import sweep_until_told_to_stop
+    from sqslite.entrypoints.sweeper import hand_over, sweep_until_told_to_stop
 
     container = Container(settings=settings)
     backend, wakeups = container.backend(), container.wakeups()
@@ -133,7 +133,9 @@ async def _sweep(settings: Settings, *, migrate_first: bool) -> None:
             await backend.migrate()
         # What it settles wakes waiters of the servers.
         await wakeups.open()
-        await sweep_until_told_to_stop(container.sweep())
+        tally = container.tally()
+        await sweep_until_told_to_stop(container.sweep().run, container.redriving().run, tally.run)
+        await hand_over(tally.flush)
     finally:
         await wakeups.close()
         await backend.close()

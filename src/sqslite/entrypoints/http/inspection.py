@@ -1,6 +1,6 @@
 """The calls that look at queues and messages without touching them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from litestar import route
 from litestar.params import Parameter
@@ -60,7 +60,9 @@ async def explain(ports: Ports, message_id: str) -> queue_shapes.ExplainOut:
     )
 
 
-def _fields(state: State, message: Message) -> dict[str, object]:
-    fields = {name: when_set(value) for name, value in asdict(message).items() if name != "deliveries_before"}
+def _fields(state: State, message: Message) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        name: when_set(value) for name, value in asdict(message).items() if name != "deliveries_before"
+    }
     body = Raw(to_json(message.body, message.body_kind))
     return {**fields, "state": state, "body": body, "fence": message.fence}

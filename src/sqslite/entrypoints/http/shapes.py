@@ -18,6 +18,7 @@ _TEXT = {"maxLength": limits.TRACE_ID_CHARS_MAX, "pattern": r"^[^\x00-\x1f\x7f-\
 
 
 def when(sentence: str, example: str) -> Meta:
+    """What an instant is for, with an example."""
     return about(sentence, example, format="date-time")
 
 
