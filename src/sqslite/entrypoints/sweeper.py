@@ -1,4 +1,4 @@
-"""What goes on without being asked: sweeping, redriving, handing over counts; in the server or in a process of its own."""
+"""What goes on unasked: sweeping, redriving, handing over counts; in the server or in a process of its own."""
 
 import asyncio
 import contextlib
