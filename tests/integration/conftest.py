@@ -9,7 +9,10 @@ from sqslite.adapters.stores.postgres.backend import PostgresBackend
 from sqslite.adapters.stores.postgres.claim_cursor import ClaimCursor
 from tests.integration.postgres_server import PostgresServer, any_server, fresh_database
 
-EMPTY = b"TRUNCATE sqslite.messages, sqslite.queues RESTART IDENTITY"
+EMPTY = b"""
+    TRUNCATE sqslite.messages, sqslite.queues, sqslite.message_groups, sqslite.dedup, sqslite.dropped_partitions,
+    sqslite.totals, sqslite.redrives RESTART IDENTITY
+"""
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ async def _fill(url: str, queue: str) -> set[int]:
     await backend.open()
     await backend.migrate()
     batch = [NewMessage(body=b"%d" % n) for n in range(1_000)]
-    ids = {message_id for _ in range(MESSAGES // 1_000) for message_id in await service.enqueue(queue, batch)}
+    ids = {accepted.id for _ in range(MESSAGES // 1_000) for accepted in await service.enqueue(queue, batch)}
     await backend.close()
     return ids
 

@@ -17,7 +17,7 @@ from sqslite.domain.redrive import Redrive, RedriveState
 
 STEP_MESSAGES_MAX = 500
 # A node that has not come forward for so long has lost its task to the next that looks.
-HOLD_MS = 10 * SECOND_MS
+HOLD_MS = 5 * SECOND_MS
 LOOK_EVERY_MS = SECOND_MS
 PAGE_TASKS_MAX = 100
 
