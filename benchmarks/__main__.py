@@ -2,7 +2,7 @@
 
 import click
 
-from benchmarks import cycles, pinned_snapshot
+from benchmarks import cycles, fairness, pinned_snapshot
 
 
 @click.group(invoke_without_command=True)
@@ -19,6 +19,14 @@ def main(context: click.Context, seconds: float) -> None:
 def pinned(messages: int) -> None:
     """Claim speed while another session pins an old snapshot, with and without the claim cursor."""
     pinned_snapshot.run(messages)
+
+
+@main.command("fairness")
+@click.option("--flood", default=100_000, show_default=True, help="Messages that one tenant has sent before.")
+@click.option("--seconds", default=20.0, show_default=True, help="How long each row is measured.")
+def fair(flood: int, seconds: float) -> None:
+    """Dwell times of quiet tenants behind a flood, on standard and fair queues."""
+    fairness.run(flood, seconds)
 
 
 main(prog_name="benchmarks")

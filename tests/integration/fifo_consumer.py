@@ -1,7 +1,7 @@
 """A consumer process of a FIFO queue: claims, takes its time, acks, nacks or gives up, and writes it all down.
 
-Run as a program: `fifo_consumer.py URL QUEUE OUT`. It may be killed at any instant: each line is on disk before the next
-step. It runs until it is ended. Lines are JSON objects: a claim {"claim", "claimed_at", "lease_until", "messages":
+Run as a program: `fifo_consumer.py URL QUEUE OUT`. It may be killed at any instant: each line is on disk before the
+next step. It runs until it is ended. Lines are JSON objects: a claim {"claim", "claimed_at", "lease_until", "messages":
 [[id, group, number, delivery_count], …]} and, for each message, {"claim", "id", "done": "acked" | "nacked", "at"}.
 """
 

@@ -1,4 +1,4 @@
-"""Promise 5 with real processes: eight consumers of a FIFO queue on PostgreSQL, killed at random, while messages come."""
+"""Promise 5: eight consumer processes of a FIFO queue on PostgreSQL, killed at random, while messages come."""
 
 import asyncio
 import json
