@@ -56,7 +56,7 @@ def run(flood: int, duration_s: float) -> None:
 async def _measured(
     server: Sqslite, queue: str, fair: bool, backlog: int, duration_s: float
 ) -> tuple[list[float], int]:
-    """Dwell times of the quiet tenants' messages, one that never came counting as all the time, and the flood's share."""
+    """Dwell times of the quiet tenants (of what never came, all the time since it was sent), and the flood's share."""
     loop = asyncio.get_running_loop()
 
     async def connect() -> Connection:
