@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.entropy import SeededEntropy
 from sqslite.adapters.stores.faulty import Fault
-from sqslite.adapters.stores.memory import MemoryStore
+from sqslite.adapters.stores.memory import MemoryBackend
 from sqslite.adapters.wakeups.local import LocalWakeups
 from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.directory import QueueDirectory
@@ -43,7 +43,7 @@ class Node:
     """`backend` is what the messages really are in; `service` and `sweep` see it through the node's own store."""
 
     clock: VirtualClock
-    backend: MemoryStore
+    backend: MemoryBackend
     observer: RecordingObserver
     directory: QueueDirectory
     sweep: Sweep
@@ -94,11 +94,11 @@ def node(
     *,
     defaults: Defaults | None = None,
     clock: VirtualClock | None = None,
-    backend: MemoryStore | None = None,
+    backend: MemoryBackend | None = None,
     wakeups: LocalWakeups | None = None,
 ) -> Node:
     clock = clock or VirtualClock()
-    backend = backend or MemoryStore(clock)
+    backend = backend or MemoryBackend(clock)
     store, entropy, observer = decorate(backend.store), SeededEntropy(), RecordingObserver()
     directory = QueueDirectory(backend.catalog, clock)
     wakeups = wakeups or LocalWakeups(clock)

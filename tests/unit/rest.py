@@ -10,7 +10,7 @@ from litestar.types import ASGIApp
 from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.entropy import SeededEntropy
 from sqslite.adapters.metrics import Exposition, PrometheusMetrics
-from sqslite.adapters.stores.memory import MemoryStore
+from sqslite.adapters.stores.memory import MemoryBackend
 from sqslite.adapters.wakeups.local import LocalWakeups
 from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.directory import QueueDirectory
@@ -62,7 +62,7 @@ async def rest(
     decorate: Callable[[Store], Store] = lambda store: store, ping: Callable[[], Awaitable[None]] = always_there
 ) -> AsyncIterator[Rest]:
     clock = VirtualClock()
-    backend = MemoryStore(clock)
+    backend = MemoryBackend(clock)
     store = decorate(backend.store)
     metrics = PrometheusMetrics(clock)
     wakeups = LocalWakeups(clock)

@@ -7,7 +7,7 @@ from sqslite.adapters.entropy import SystemEntropy
 from sqslite.adapters.metrics import Exposition, PrometheusMetrics
 from sqslite.adapters.stores.coalescing import CoalescingStore
 from sqslite.adapters.stores.measured import MeasuredStore
-from sqslite.adapters.stores.memory import MemoryStore
+from sqslite.adapters.stores.memory import MemoryBackend
 from sqslite.adapters.stores.postgres.backend import PostgresBackend
 from sqslite.adapters.stores.sqlite.backend import SqliteBackend
 from sqslite.adapters.wakeups.local import LocalWakeups
@@ -47,7 +47,7 @@ class Container(containers.DeclarativeContainer):
     )
     backend = providers.Selector(
         settings.provided.database_url.technology,
-        memory=providers.Singleton(MemoryStore, clock),
+        memory=providers.Singleton(MemoryBackend, clock),
         sqlite=providers.Singleton(
             SqliteBackend,
             settings.provided.database_url.path,

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import TypeVar
 
 from sqslite.domain.leases import Acked, Receipt, Refusal
-from sqslite.domain.messages import Delivery, NewMessage
-from sqslite.domain.ports import Expired, Extension, Held, NextDue, Settlement, Store
+from sqslite.domain.messages import Accepted, Delivery, NewMessage
+from sqslite.domain.ports import Claim, Expired, Extension, Held, NextDue, Settlement, Store
+from sqslite.domain.queues import Queue
 
 T = TypeVar("T")
 
@@ -21,13 +22,13 @@ class InterceptedStore:
         """Make the call of that port method, or do something about it."""
         return await call()
 
-    async def enqueue(self, partition_id: int, messages: Sequence[NewMessage]) -> list[int]:
+    async def enqueue(self, queue: Queue, messages: Sequence[NewMessage]) -> list[Accepted]:
         """See Store."""
-        return await self.intercept("enqueue", lambda: self._inner.enqueue(partition_id, messages))
+        return await self.intercept("enqueue", lambda: self._inner.enqueue(queue, messages))
 
-    async def claim(self, partition_id: int, limit: int, visibility_ms: int, secrets: bytes) -> list[Delivery]:
+    async def claim(self, queue: Queue, claim: Claim) -> list[Delivery]:
         """See Store."""
-        return await self.intercept("claim", lambda: self._inner.claim(partition_id, limit, visibility_ms, secrets))
+        return await self.intercept("claim", lambda: self._inner.claim(queue, claim))
 
     async def ack(self, partition_id: int, receipts: Sequence[Receipt]) -> list[Acked | Refusal]:
         """See Store."""
@@ -48,6 +49,14 @@ class InterceptedStore:
     async def expired(self, limit: int, partition_id: int | None = None) -> Expired:
         """See Store."""
         return await self.intercept("expired", lambda: self._inner.expired(limit, partition_id))
+
+    async def expire(self, limit: int) -> int:
+        """See Store."""
+        return await self.intercept("expire", lambda: self._inner.expire(limit))
+
+    async def tidy(self, limit: int) -> int:
+        """See Store."""
+        return await self.intercept("tidy", lambda: self._inner.tidy(limit))
 
     async def settle(self, partition_id: int, settlements: Sequence[Settlement]) -> list[bool]:
         """See Store."""

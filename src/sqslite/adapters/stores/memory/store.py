@@ -1,0 +1,278 @@
+"""Messages and leases in memory."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from itertools import chain, islice, zip_longest
+from typing import Any
+
+from sqslite.adapters.stores.memory.rows import Row
+from sqslite.adapters.stores.memory.state import Group, MemoryState, Partition, due
+from sqslite.domain.leases import Acked, Receipt, Refusal, secret_of
+from sqslite.domain.lifecycle import State
+from sqslite.domain.limits import ATTEMPT_MS, DEDUP_MS_DEFAULT, VISIBILITY_MS_MAX, ms
+from sqslite.domain.messages import Accepted, Delivery, NewMessage
+from sqslite.domain.ports import (
+    Claim,
+    Delete,
+    Expired,
+    Extension,
+    Held,
+    Move,
+    MoveToDlq,
+    NextDue,
+    RequeueAt,
+    Settlement,
+)
+from sqslite.domain.queues import Discipline, Queue
+
+
+class MemoryMessages:
+    """The Store port."""
+
+    def __init__(self, state: MemoryState) -> None:
+        self._state = state
+
+    async def enqueue(self, queue: Queue, messages: Sequence[NewMessage]) -> list[Accepted]:
+        """Keep the messages in order."""
+        self._state.live(queue)
+        return [self._accepted(queue, message) for message in messages]
+
+    async def claim(self, queue: Queue, claim: Claim) -> list[Delivery]:
+        """Lease what is first in the queue's order."""
+        current = self._state.queue_of(queue.partition_id)
+        if current is None or current.paused:
+            return []
+        if claim.attempt_id is not None and (again := self._claimed_by(queue.partition_id, claim.attempt_id)):
+            return again
+        discipline = queue.settings.discipline
+        partition = self._state.partitions[queue.partition_id]
+        self._state.promote(partition)
+        chosen = self._chosen(partition, discipline, claim.limit)
+        for place, row in enumerate(chosen):
+            self._lease(row, claim, secret_of(claim.secrets, place))
+        in_order = chosen if discipline is Discipline.STANDARD else sorted(chosen, key=_order(discipline))
+        return [Delivery(row.message(), row.receipt()) for row in in_order]
+
+    async def ack(self, partition_id: int, receipts: Sequence[Receipt]) -> list[Acked | Refusal]:
+        """Delete what the receipts prove; one given twice counts twice."""
+        outcomes = [self._looked_up(receipt) for receipt in receipts]
+        for outcome in outcomes:
+            if isinstance(outcome, Row) and outcome.id in self._state.rows:
+                self._state.remove(outcome)
+        return [_acked(outcome) if isinstance(outcome, Row) else outcome for outcome in outcomes]
+
+    async def ack_unproven(self, message_ids: Sequence[int]) -> list[Acked | Refusal]:
+        """Delete by bare id."""
+        rows = [self._state.rows.get(message_id) for message_id in message_ids]
+        for row in rows:
+            if row is not None and row.id in self._state.rows:
+                self._state.remove(row)
+        return [Refusal.MISSING if row is None else _acked(row) for row in rows]
+
+    async def extend(self, partition_id: int, extensions: Sequence[Extension]) -> list[datetime | Refusal]:
+        """Lease until now + visibility."""
+        return [self._extended(extension) for extension in extensions]
+
+    async def held(self, partition_id: int, receipts: Sequence[Receipt]) -> Held:
+        """Look leases up by receipt."""
+        outcomes = [self._looked_up(receipt) for receipt in receipts]
+        leases = [
+            outcome
+            if isinstance(outcome, Refusal)
+            else Refusal.STALE
+            if outcome.lease_until is None
+            else outcome.lease(self._state.names.get(outcome.partition_id, ""))
+            for outcome in outcomes
+        ]
+        return Held(self._state.clock.now(), leases)
+
+    async def expired(self, limit: int, partition_id: int | None = None) -> Expired:
+        """Read leases that ended."""
+        now = self._state.clock.now()
+        live = sorted(self._state.names) if partition_id is None else [partition_id]
+        rows = chain.from_iterable(self._ended(one, now) for one in live if one in self._state.names)
+        return Expired(now, [row.lease(self._state.names[row.partition_id]) for row in list(islice(rows, limit))])
+
+    async def expire(self, limit: int) -> int:
+        """Delete what has outlived its retention; memory is small enough to look at all of it."""
+        now = self._state.clock.now()
+        past = (row for row in self._state.rows.values() if row.lease_until is None and not row.kept(now))
+        over = sorted(islice(past, limit), key=due)
+        for row in over:
+            self._state.remove(row)
+        return len(over)
+
+    async def tidy(self, limit: int) -> int:
+        """Delete what was in dropped partitions, and dedup_ids that are past."""
+        state, now = self._state, self._state.clock.now()
+        gone = list(islice((row for row in state.rows.values() if row.partition_id not in state.names), limit))
+        for row in gone:
+            state.remove(row)
+        past = [key for key, (_, until) in state.dedup.items() if until <= now or key[0] not in state.names][
+            : limit - len(gone)
+        ]
+        for key in past:
+            del state.dedup[key]
+        if not gone:
+            for partition_id in state.partitions.keys() - state.names.keys():
+                del state.partitions[partition_id]
+        return len(gone) + len(past)
+
+    async def settle(self, partition_id: int, settlements: Sequence[Settlement]) -> list[bool]:
+        """Apply what was decided where the lease is unchanged."""
+        return [self._settled(settlement) for settlement in settlements]
+
+    async def next_due(self) -> NextDue:
+        """The earliest end of a lease."""
+        firsts = [self._state.partitions[one].lines[State.LEASED].first() for one in self._state.names]
+        ends = [row.lease_until for row in firsts if row and row.lease_until]
+        return NextDue(self._state.clock.now(), min(ends, default=None))
+
+    # How it is done
+
+    def _accepted(self, queue: Queue, message: NewMessage) -> Accepted:
+        state, now = self._state, self._state.clock.now()
+        if message.dedup_id is not None:
+            earlier = state.dedup.get((queue.partition_id, message.dedup_id))
+            if earlier is not None and earlier[1] > now:
+                return Accepted(earlier[0], duplicate=True)
+        row = Row(
+            id=next(state.message_ids),
+            partition_id=queue.partition_id,
+            content=message,
+            enqueued_at=now,
+            not_before=now + ms(message.delay_ms or 0),
+            expires_at=now + ms(message.retention_ms) if message.retention_ms else None,
+            dlq=message.dlq,
+        )
+        if message.dedup_id is not None:
+            remembered_until = now + ms(queue.settings.dedup_ms or DEDUP_MS_DEFAULT)
+            state.dedup[queue.partition_id, message.dedup_id] = row.id, remembered_until
+        state.rows[row.id] = row
+        state.join_group(row, queue.settings.discipline)
+        state.place(row)
+        return Accepted(row.id)
+
+    def _claimed_by(self, partition_id: int, attempt_id: str) -> list[Delivery]:
+        since = self._state.clock.now() - ms(ATTEMPT_MS)
+        leased = self._state.partitions[partition_id].lines[State.LEASED].in_order()
+        rows = [row for row in leased if row.attempt_id == attempt_id and row.claimed_at and row.claimed_at > since]
+        return [Delivery(row.message(), row.receipt()) for row in sorted(rows, key=_in_line)]
+
+    def _chosen(self, partition: Partition, discipline: Discipline, limit: int) -> list[Row]:
+        if discipline is Discipline.STANDARD:
+            return list(islice(self._claimable(partition.lines[State.READY].in_order()), limit))
+        groups = sorted(partition.groups.values(), key=lambda group: group.turn)
+        if discipline is Discipline.FIFO:
+            groups = [group for group in groups if not self._blocked(group)]
+        heads = [list(islice(self._claimable(group.line.in_order()), limit)) for group in groups]
+        # One of each group before the second of any.
+        rounds = chain.from_iterable(zip_longest(*heads))
+        chosen = list(islice((row for row in rounds if row is not None), limit))
+        for name in dict.fromkeys(row.group for row in chosen):
+            partition.groups[name].turn = self._state.next_turn()
+        if discipline is Discipline.FAIR and len(chosen) < limit:
+            ungrouped = (row for row in partition.lines[State.READY].in_order() if not row.grouped)
+            chosen += list(islice(self._claimable(ungrouped), limit - len(chosen)))
+        return chosen
+
+    def _claimable(self, rows: Iterator[Row]) -> Iterator[Row]:
+        now = self._state.clock.now()
+        return (row for row in rows if row.not_before <= now and row.kept(now))
+
+    def _blocked(self, group: Group) -> bool:
+        now = self._state.clock.now()
+        delivered = [self._state.rows[message_id] for message_id in group.delivered]
+        return any(row.lease_until is not None or row.not_before > now for row in delivered)
+
+    def _lease(self, row: Row, claim: Claim, secret: bytes) -> None:
+        now = self._state.clock.now()
+        row.secret = secret
+        row.attempt_id = claim.attempt_id
+        row.delivery_count += 1
+        row.claimed_at = now
+        row.lease_until = now + ms(claim.visibility_ms)
+        self._state.place(row)
+
+    def _ended(self, partition_id: int, now: datetime) -> list[Row]:
+        ended: list[Row] = []
+        for row in self._state.partitions[partition_id].lines[State.LEASED].in_order():
+            if row.lease_until is None or row.lease_until > now:
+                break
+            ended.append(row)
+        return ended
+
+    def _looked_up(self, receipt: Receipt) -> Row | Refusal:
+        row = self._state.rows.get(receipt.message_id)
+        if row is None:
+            return Refusal.MISSING
+        return row if row.current(receipt) else Refusal.STALE
+
+    def _extended(self, extension: Extension) -> datetime | Refusal:
+        row = self._looked_up(extension.receipt)
+        if isinstance(row, Refusal):
+            return row
+        until = self._state.clock.now() + ms(extension.visibility_ms)
+        if row.claimed_at is None or until > row.claimed_at + ms(VISIBILITY_MS_MAX):
+            return Refusal.TOO_LONG
+        row.lease_until = until
+        self._state.place(row)
+        return until
+
+    def _settled(self, settlement: Settlement) -> bool:
+        row = self._looked_up(settlement.lease.receipt)
+        if isinstance(row, Refusal) or row.lease_until != settlement.lease.lease_until:
+            return False
+        if isinstance(settlement, Delete):
+            self._state.remove(row)
+            return True
+        if isinstance(settlement, MoveToDlq) and self._state.queue_of(settlement.dlq.partition_id) is None:
+            return False
+        if settlement.error is not None:
+            row.last_error = settlement.error
+        if isinstance(settlement, RequeueAt):
+            row.lease_until = None
+            row.not_before = settlement.not_before
+            self._state.place(row)
+        else:
+            row.origin_queue = settlement.lease.queue
+            row.origin_delivery_count = row.delivery_count
+            kept_until = row.enqueued_at + ms(settlement.retention_ms) if settlement.retention_ms else None
+            move(self._state, row, settlement.dlq, None, settlement.not_before, kept_until)
+        return True
+
+
+def redriven(state: MemoryState, row: Row, onward: Move) -> None:
+    """Let a dead letter start anew elsewhere."""
+    now = state.clock.now()
+    row.origin_queue = None
+    row.origin_delivery_count = None
+    move(state, row, onward.target, onward.dlq, now, now + ms(onward.retention_ms) if onward.retention_ms else None)
+
+
+def move(
+    state: MemoryState, row: Row, target: Queue, dlq: str | None, not_before: datetime, expires_at: datetime | None
+) -> None:
+    """Bring the row into another queue, where it has no deliveries yet."""
+    state.leave(row)
+    row.partition_id = target.partition_id
+    row.deliveries_before += row.delivery_count
+    row.delivery_count = 0
+    row.dlq = dlq
+    row.not_before = not_before
+    row.expires_at = expires_at
+    row.lease_until = row.claimed_at = row.secret = row.attempt_id = None
+    state.join_group(row, target.settings.discipline)
+    state.place(row)
+
+
+def _acked(row: Row) -> Acked:
+    return Acked(row.claimed_at, row.partition_id)
+
+
+def _in_line(row: Row) -> tuple[datetime, int]:
+    return row.not_before, row.id
+
+
+def _order(discipline: Discipline) -> Callable[[Row], Any]:
+    return (lambda row: row.id) if discipline is Discipline.FIFO else _in_line
