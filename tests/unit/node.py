@@ -106,7 +106,7 @@ def node(
     defaults = defaults or Defaults()
     sweep = Sweep(store, directory, clock, entropy, observer, wakeups, tally, defaults, INTERVAL_MS)
     service = QueueService(store, directory, sweep, clock, entropy, observer, wakeups, tally, defaults)
-    administration = QueueAdministration(backend.catalog, directory, wakeups, defaults)
+    administration = QueueAdministration(backend.catalog, directory, wakeups, tally, defaults)
     return Node(
         clock=clock,
         backend=backend,

@@ -71,7 +71,7 @@ async def rest(
     defaults = Defaults(body_bytes_max=BODY_BYTES_MAX)
     sweep = Sweep(store, directory, clock, SeededEntropy(), metrics, wakeups, tally, defaults, 60_000)
     service = QueueService(store, directory, sweep, clock, SeededEntropy(), metrics, wakeups, tally, defaults)
-    administration = QueueAdministration(backend.catalog, directory, wakeups, defaults)
+    administration = QueueAdministration(backend.catalog, directory, wakeups, tally, defaults)
     redriving = Redriving(backend.redrives, administration, directory, clock, metrics, wakeups, defaults)
     ports = Ports(
         service=service,

@@ -5,15 +5,19 @@ from sqslite.domain.directory import QueueDirectory
 from sqslite.domain.errors import QueueNotFound
 from sqslite.domain.ports import QueueCatalog, Wakeups
 from sqslite.domain.queues import Defaults, Queue, QueueSettings, check_settings
+from sqslite.domain.tally import Tally
 
 
 class QueueAdministration:
     """Creates queues, changes, empties, stops and deletes them, and lists them."""
 
-    def __init__(self, catalog: QueueCatalog, directory: QueueDirectory, wakeups: Wakeups, defaults: Defaults) -> None:
+    def __init__(
+        self, catalog: QueueCatalog, directory: QueueDirectory, wakeups: Wakeups, tally: Tally, defaults: Defaults
+    ) -> None:
         self._catalog = catalog
         self._directory = directory
         self._wakeups = wakeups
+        self._tally = tally
         self._defaults = defaults
 
     async def put(self, name: str, settings: QueueSettings) -> tuple[Queue, bool]:
@@ -45,6 +49,8 @@ class QueueAdministration:
         What is enqueued after it stays. Raises QueueNotFound.
         """
         limits.check_queue_name("queue", name)
+        # Totals outlive a purge, and the store can only take along what it has.
+        await self._tally.flush()
         self._met(name, await self._catalog.renew(name))
 
     async def pause(self, name: str) -> Queue:

@@ -80,7 +80,7 @@ class Container(containers.DeclarativeContainer):
         QueueService, store, directory, sweep, clock, entropy, metrics, wakeups, tally, settings.provided.defaults
     )
     administration = providers.Singleton(
-        QueueAdministration, backend.provided.catalog, directory, wakeups, settings.provided.defaults
+        QueueAdministration, backend.provided.catalog, directory, wakeups, tally, settings.provided.defaults
     )
     inspection = providers.Singleton(QueueInspection, backend.provided.stats, administration, tally)
     redriving = providers.Singleton(
