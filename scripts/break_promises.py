@@ -66,15 +66,15 @@ BREAKS = (
     Break(
         3,
         "an ack answers and deletes nothing",
-        f"{STORES}/memory.py",
-        "                self._rows.pop(outcome.id, None)",
+        f"{STORES}/memory/store.py",
+        "                self._state.remove(outcome)",
         "                pass",
         ("tests/unit/test_memory_store.py -k test_an_acked_message_is_gone_for_good",),
     ),
     Break(
         4,
         "a receipt counts whatever its secret",
-        f"{STORES}/memory.py",
+        f"{STORES}/memory/rows.py",
         "return self.partition_id == receipt.partition_id and self.secret == receipt.secret",
         "return self.partition_id == receipt.partition_id",
         ("tests/unit/test_memory_store.py -k test_a_superseded_receipt_changes_nothing",),
