@@ -9,6 +9,7 @@ import aiosqlite
 from sqslite.adapters.migrations import load_migrations, pending
 from sqslite.adapters.stores.sqlite.catalog import SqliteQueueCatalog
 from sqslite.adapters.stores.sqlite.connections import BUSY_TIMEOUT_MS_DEFAULT, WAITERS_MAX_DEFAULT, Connections
+from sqslite.adapters.stores.sqlite.redrives import SqliteRedrives
 from sqslite.adapters.stores.sqlite.rows import stored_instant
 from sqslite.adapters.stores.sqlite.stats import SqliteQueueStats
 from sqslite.adapters.stores.sqlite.store import SqliteStore
@@ -37,6 +38,7 @@ class SqliteBackend:
         self._store = SqliteStore(self._connections, clock)
         self._catalog = SqliteQueueCatalog(self._connections, clock)
         self._stats = SqliteQueueStats(self._connections, clock)
+        self._redrives = SqliteRedrives(self._connections, clock)
 
     @property
     def store(self) -> SqliteStore:
@@ -52,6 +54,11 @@ class SqliteBackend:
     def stats(self) -> SqliteQueueStats:
         """Counts and peeks."""
         return self._stats
+
+    @property
+    def redrives(self) -> SqliteRedrives:
+        """Redrive tasks."""
+        return self._redrives
 
     async def open(self) -> None:
         """Open the file, made where there is none. Raises StoreUnavailable where that cannot be."""

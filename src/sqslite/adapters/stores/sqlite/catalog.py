@@ -1,11 +1,14 @@
 """Queues in SQLite."""
 
+import sqlite3
+
 import aiosqlite
 import msgspec
 
 from sqslite.adapters.stores.sqlite.connections import Connections
 from sqslite.adapters.stores.sqlite.rows import queue_of, stored_instant
 from sqslite.adapters.stores.statements import load_statements
+from sqslite.domain.errors import QueueConflict
 from sqslite.domain.ports import Clock
 from sqslite.domain.queues import Queue, QueueSettings
 
@@ -39,12 +42,56 @@ class SqliteQueueCatalog:
         """Create a queue or change its settings."""
 
         async def change(writer: aiosqlite.Connection) -> tuple[Queue, bool]:
-            there = list(await writer.execute_fetchall(_SQL["find"], {"name": name}))
-            await writer.execute_fetchall(_SQL["put" if there else "ensure"], self._row(name, settings))
+            there = await _found(writer, name)
+            if there is not None and there.settings.fifo != settings.fifo:
+                raise QueueConflict(name, there.settings.fifo)
+            await writer.execute_fetchall(_SQL["ensure" if there is None else "put"], self._row(name, settings))
             (row,) = await writer.execute_fetchall(_SQL["find"], {"name": name})
-            return queue_of(row), not there
+            return queue_of(row), there is None
 
         return await self._connections.write(change)
+
+    async def renew(self, name: str) -> Queue | None:
+        """Put the queue on a new partition."""
+
+        async def begin_anew(writer: aiosqlite.Connection) -> Queue | None:
+            row = await self._dropped(writer, name)
+            if row is None:
+                return None
+            await writer.execute_fetchall(_SQL["renew"], {"name": name, **dict(row)})
+            await writer.execute_fetchall(_SQL["renew_totals"], {"name": name, "partition_id": row["partition_id"]})
+            return await _found(writer, name)
+
+        return await self._connections.write(begin_anew)
+
+    async def drop(self, name: str) -> bool:
+        """Delete the queue."""
+
+        async def delete(writer: aiosqlite.Connection) -> bool:
+            row = await self._dropped(writer, name)
+            if row is not None:
+                await writer.execute_fetchall(_SQL["drop_totals"], {"partition_id": row["partition_id"]})
+            return row is not None
+
+        return await self._connections.write(delete)
+
+    async def pause(self, name: str, paused: bool) -> Queue | None:
+        """Set whether the queue gives anything out."""
+
+        async def change(writer: aiosqlite.Connection) -> Queue | None:
+            await writer.execute_fetchall(_SQL["pause"], {"name": name, "paused": paused})
+            return await _found(writer, name)
+
+        return await self._connections.write(change)
+
+    async def _dropped(self, writer: aiosqlite.Connection, name: str) -> sqlite3.Row | None:
+        """What was the queue's row, whose partition is dropped now."""
+        rows = list(await writer.execute_fetchall(_SQL["drop"], {"name": name}))
+        if not rows:
+            return None
+        dropped = {"partition_id": rows[0]["partition_id"], "dropped_at": stored_instant(self._clock.now())}
+        await writer.execute_fetchall(_SQL["drop_partition"], dropped)
+        return rows[0]
 
     def _row(self, name: str, settings: QueueSettings) -> dict[str, object]:
         stored = msgspec.json.encode(settings).decode()
@@ -54,3 +101,8 @@ class SqliteQueueCatalog:
         """Queues by name; SQLite compares text bytewise unless told otherwise."""
         rows = await self._connections.read(_SQL["page"], {"after": after, "limit": limit, "prefix": prefix})
         return [queue_of(row) for row in rows]
+
+
+async def _found(writer: aiosqlite.Connection, name: str) -> Queue | None:
+    rows = list(await writer.execute_fetchall(_SQL["find"], {"name": name}))
+    return queue_of(rows[0]) if rows else None

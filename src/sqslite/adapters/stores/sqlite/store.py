@@ -10,6 +10,10 @@ from datetime import datetime
 
 import aiosqlite
 
+from sqslite.adapters.stores.sqlite import groups
+from sqslite.adapters.stores.sqlite.accepting import accept
+from sqslite.adapters.stores.sqlite.claiming import Claiming
+from sqslite.adapters.stores.sqlite.clearing import expire, tidy
 from sqslite.adapters.stores.sqlite.connections import Connections
 from sqslite.adapters.stores.sqlite.rows import (
     instant_of,
@@ -20,11 +24,13 @@ from sqslite.adapters.stores.sqlite.rows import (
     stored_instant,
     stored_list,
 )
+from sqslite.adapters.stores.sqlite.settling import settle
 from sqslite.adapters.stores.statements import load_statements
-from sqslite.domain.leases import SECRET_BYTES, Acked, Receipt, Refusal
+from sqslite.domain.leases import Acked, Receipt, Refusal
 from sqslite.domain.limits import VISIBILITY_MS_MAX, ms
-from sqslite.domain.messages import Delivery, NewMessage
-from sqslite.domain.ports import Clock, Expired, Extension, Held, MoveToDlq, NextDue, Settlement
+from sqslite.domain.messages import Accepted, Delivery, NewMessage
+from sqslite.domain.ports import Claim, Clock, Expired, Extension, Held, NextDue, Settlement
+from sqslite.domain.queues import Queue
 
 _SQL = load_statements(__package__)
 
@@ -36,39 +42,23 @@ class SqliteStore:
         self._connections = connections
         self._clock = clock
 
-    async def enqueue(self, partition_id: int, messages: Sequence[NewMessage]) -> list[int]:
+    async def enqueue(self, queue: Queue, messages: Sequence[NewMessage]) -> list[Accepted]:
         """Keep the messages in order."""
         if not messages:
             return []
 
-        async def insert(writer: aiosqlite.Connection) -> list[int]:
-            now = self._clock.now()
-            await writer.executemany(_SQL["enqueue"], [_new_row(partition_id, message, now) for message in messages])
-            ((last_id,),) = await writer.execute_fetchall(_SQL["enqueue_last_id"])
-            # AUTOINCREMENT counts on by one, and nobody else writes before the commit.
-            return list(range(last_id - len(messages) + 1, last_id + 1))
+        async def insert(writer: aiosqlite.Connection) -> list[Accepted]:
+            return await accept(writer, queue, messages, self._clock.now())
 
         return await self._connections.write(insert)
 
-    async def claim(self, partition_id: int, limit: int, visibility_ms: int, secrets: bytes) -> list[Delivery]:
-        """Lease what has been ready longest."""
+    async def claim(self, queue: Queue, claim: Claim) -> list[Delivery]:
+        """Lease what the queue's discipline has next."""
 
-        async def lease(writer: aiosqlite.Connection) -> Iterable[sqlite3.Row]:
-            now = self._clock.now()
-            parameters = {
-                "partition_id": partition_id,
-                "limit": limit,
-                "now": stored_instant(now),
-                "lease_until": stored_instant(now + ms(visibility_ms)),
-                "secrets": secrets,
-                "secret_bytes": SECRET_BYTES,
-            }
-            return await writer.execute_fetchall(_SQL["claim"], parameters)
+        async def lease(writer: aiosqlite.Connection) -> list[sqlite3.Row]:
+            return await Claiming(writer, queue, claim, self._clock.now()).rows()
 
-        rows = await self._connections.write(lease)
-        # RETURNING promises no order.
-        oldest_first = sorted(rows, key=lambda row: (row["not_before"], row["id"]))
-        return [Delivery(message_of(row), receipt_of(row)) for row in oldest_first]
+        return [Delivery(message_of(row), receipt_of(row)) for row in await self._connections.write(lease)]
 
     async def ack(self, partition_id: int, receipts: Sequence[Receipt]) -> list[Acked | Refusal]:
         """Delete what the receipts prove; one given twice counts twice."""
@@ -77,10 +67,11 @@ class SqliteStore:
 
         async def delete(writer: aiosqlite.Connection) -> list[Acked | Refusal]:
             rows = await _looked_up(writer, receipts)
-            proven = {row["id"] for row in rows if isinstance(row, sqlite3.Row)}
+            proven = {row["id"]: row for row in rows if isinstance(row, sqlite3.Row)}
             if proven:
                 await writer.execute_fetchall(_SQL["ack"], {"ids": stored_list(proven)})
-            return [row if isinstance(row, Refusal) else Acked(optional_instant_of(row["claimed_at"])) for row in rows]
+                await groups.left(writer, [(partition_id, row["group_id"]) for row in proven.values()])
+            return [row if isinstance(row, Refusal) else _acked(row) for row in rows]
 
         return await self._connections.write(delete)
 
@@ -90,8 +81,9 @@ class SqliteStore:
             return []
 
         async def delete(writer: aiosqlite.Connection) -> list[Acked | Refusal]:
-            rows = await writer.execute_fetchall(_SQL["ack"], {"ids": stored_list(message_ids)})
-            acked = {row["id"]: Acked(optional_instant_of(row["claimed_at"])) for row in rows}
+            rows = list(await writer.execute_fetchall(_SQL["ack_unproven"], {"ids": stored_list(message_ids)}))
+            await groups.left(writer, [(row["partition_id"], row["group_id"]) for row in rows])
+            acked = {row["id"]: _acked(row) for row in rows}
             return [acked.get(message_id, Refusal.MISSING) for message_id in message_ids]
 
         return await self._connections.write(delete)
@@ -135,6 +127,22 @@ class SqliteStore:
         parameters = {"now": stored_instant(now), "limit": limit, "partition_id": partition_id}
         return Expired(now, [lease_of(row) for row in await self._connections.read(statement, parameters)])
 
+    async def expire(self, limit: int) -> int:
+        """Delete messages whose retention is over."""
+
+        async def delete(writer: aiosqlite.Connection) -> int:
+            return await expire(writer, stored_instant(self._clock.now()), limit)
+
+        return await self._connections.write(delete)
+
+    async def tidy(self, limit: int) -> int:
+        """Delete rows that mean nothing any more."""
+
+        async def delete(writer: aiosqlite.Connection) -> int:
+            return await tidy(writer, stored_instant(self._clock.now()), limit)
+
+        return await self._connections.write(delete)
+
     async def settle(self, partition_id: int, settlements: Sequence[Settlement]) -> list[bool]:
         """Apply what was decided where the lease is unchanged."""
         if not settlements:
@@ -142,18 +150,7 @@ class SqliteStore:
 
         async def apply(writer: aiosqlite.Connection) -> list[bool]:
             rows = await _looked_up(writer, [settlement.lease.receipt for settlement in settlements])
-            unchanged: dict[int, Settlement] = {}
-            applied: list[bool] = []
-            for settlement, row in zip(settlements, rows, strict=True):
-                applies = not isinstance(row, Refusal) and row["id"] not in unchanged and _is_unchanged(row, settlement)
-                applied.append(applies)
-                if applies:
-                    unchanged[settlement.lease.receipt.message_id] = settlement
-            moves = [_move(s) for s in unchanged.values() if isinstance(s, MoveToDlq)]
-            requeues = [_requeue(s) for s in unchanged.values() if not isinstance(s, MoveToDlq)]
-            await writer.executemany(_SQL["settle_move"], moves)
-            await writer.executemany(_SQL["settle_requeue"], requeues)
-            return applied
+            return await settle(writer, partition_id, settlements, rows, self._clock.now())
 
         return await self._connections.write(apply)
 
@@ -186,30 +183,5 @@ def _lease_end(row: sqlite3.Row, now: datetime, visibility_ms: int) -> datetime 
     return Refusal.TOO_LONG if until > instant_of(row["claimed_at"]) + ms(VISIBILITY_MS_MAX) else until
 
 
-def _is_unchanged(row: sqlite3.Row, settlement: Settlement) -> bool:
-    return optional_instant_of(row["lease_until"]) == settlement.lease.lease_until
-
-
-def _new_row(partition_id: int, message: NewMessage, now: datetime) -> dict[str, object]:
-    return {
-        "partition_id": partition_id,
-        "body": message.body,
-        "body_kind": message.body_kind.value,
-        "enqueued_at": stored_instant(now),
-        "not_before": stored_instant(now + ms(message.delay_ms or 0)),
-        "max_retries": message.max_retries,
-        "dlq": message.dlq,
-        "trace_id": message.trace_id,
-    }
-
-
-def _requeue(settlement: Settlement) -> dict[str, object]:
-    return {
-        "id": settlement.lease.receipt.message_id,
-        "not_before": stored_instant(settlement.not_before),
-        "error": settlement.error,
-    }
-
-
-def _move(move: MoveToDlq) -> dict[str, object]:
-    return {**_requeue(move), "dlq_partition_id": move.dlq_partition_id, "queue": move.lease.queue}
+def _acked(row: sqlite3.Row) -> Acked:
+    return Acked(optional_instant_of(row["claimed_at"]), row["partition_id"])

@@ -1,3 +1,2 @@
 DELETE FROM messages
 WHERE id IN (SELECT value FROM json_each(:ids))
-RETURNING id, claimed_at

@@ -2,6 +2,7 @@ UPDATE messages
 SET claimed_at     = :now,
     lease_until    = :lease_until,
     delivery_count = delivery_count + 1,
+    attempt_id     = :attempt_id,
     receipt_secret = substr(:secrets, (due.place - 1) * :secret_bytes + 1, :secret_bytes)
 FROM (
     -- Any numbering will do: it only gives each message a secret of its own.
@@ -12,11 +13,14 @@ FROM (
         WHERE partition_id = :partition_id
           AND lease_until IS NULL
           AND not_before <= :now
+          AND (expires_at IS NULL OR expires_at > :now)
+          AND EXISTS (SELECT 1 FROM queues WHERE queues.partition_id = :partition_id AND NOT queues.paused)
         ORDER BY not_before, id
         LIMIT :limit
     )
 ) AS due
 WHERE messages.id = due.id
 RETURNING
-    id, body, body_kind, enqueued_at, not_before, lease_until, delivery_count, max_retries, dlq, trace_id,
-    last_error, origin_queue, origin_delivery_count, partition_id, receipt_secret
+    id, body, body_kind, attributes, enqueued_at, not_before, lease_until, expires_at, delivery_count,
+    deliveries_before, max_retries, dlq, trace_id, group_id, last_error, origin_queue, origin_delivery_count,
+    partition_id, receipt_secret

@@ -1,2 +1,7 @@
-INSERT INTO messages (partition_id, body, body_kind, enqueued_at, not_before, max_retries, dlq, trace_id)
-VALUES (:partition_id, :body, :body_kind, :enqueued_at, :not_before, :max_retries, :dlq, :trace_id)
+INSERT INTO messages (
+    partition_id, body, body_kind, attributes, enqueued_at, not_before, expires_at, max_retries, dlq, trace_id, group_id
+)
+VALUES (
+    :partition_id, :body, :body_kind, :attributes, :enqueued_at, :not_before, :expires_at, :max_retries, :dlq,
+    :trace_id, :group_id
+)

@@ -1,5 +1,5 @@
 SELECT
-    id, partition_id, receipt_secret, lease_until, delivery_count, max_retries, dlq,
+    id, partition_id, receipt_secret, lease_until, expires_at, delivery_count, max_retries, dlq,
     (SELECT name FROM queues WHERE queues.partition_id = messages.partition_id) AS queue
 FROM messages INDEXED BY messages_in_flight
 WHERE partition_id = :partition_id

@@ -1,3 +1,3 @@
-SELECT name, partition_id, settings
+SELECT name, partition_id, settings, paused
 FROM queues
 WHERE name = :name

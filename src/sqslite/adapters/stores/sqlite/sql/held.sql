@@ -1,6 +1,7 @@
 SELECT
     messages.id, messages.partition_id, messages.receipt_secret, messages.claimed_at, messages.lease_until,
-    messages.delivery_count, messages.max_retries, messages.dlq, queues.name AS queue
+    messages.expires_at, messages.delivery_count, messages.max_retries, messages.dlq, messages.group_id,
+    queues.name AS queue
 FROM messages
 JOIN queues ON queues.partition_id = messages.partition_id
 WHERE messages.id IN (SELECT value FROM json_each(:ids))

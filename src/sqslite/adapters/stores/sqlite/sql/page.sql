@@ -1,4 +1,4 @@
-SELECT name, partition_id, settings
+SELECT name, partition_id, settings, paused
 FROM queues
 WHERE name > :after
   AND substr(name, 1, length(:prefix)) = :prefix

@@ -1,12 +1,16 @@
 UPDATE messages
 SET partition_id          = :dlq_partition_id,
+    group_id              = :group_id,
     lease_until           = NULL,
     not_before            = :not_before,
+    expires_at            = CASE WHEN :retention > 0 THEN enqueued_at + :retention END,
     last_error            = coalesce(:error, last_error),
     origin_queue          = :queue,
     origin_delivery_count = delivery_count,
+    deliveries_before     = deliveries_before + delivery_count,
     delivery_count        = 0,
     dlq                   = NULL,
     receipt_secret        = NULL,
+    attempt_id            = NULL,
     claimed_at            = NULL
 WHERE id = :id

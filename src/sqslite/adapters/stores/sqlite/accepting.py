@@ -1,0 +1,98 @@
+"""Keeping new messages, in one write transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import aiosqlite
+import msgspec
+
+from sqslite.adapters.stores.sqlite import groups
+from sqslite.adapters.stores.sqlite.rows import stored_instant, stored_list
+from sqslite.adapters.stores.statements import load_statements
+from sqslite.domain.limits import DEDUP_MS_DEFAULT, ms
+from sqslite.domain.messages import Accepted, NewMessage
+from sqslite.domain.ports import PartitionDropped
+from sqslite.domain.queues import Queue
+
+_SQL = load_statements(__package__)
+
+
+async def accept(
+    writer: aiosqlite.Connection, queue: Queue, messages: Sequence[NewMessage], now: datetime
+) -> list[Accepted]:
+    """Keep those that are no duplicates, in order."""
+    known = await _known(writer, queue, messages, now)
+    places: dict[str, int] = {}
+    kept: list[NewMessage] = []
+    # For each message its place among those kept, or the id of the one that it repeats.
+    outcomes: list[tuple[int, bool] | Accepted] = []
+    for message in messages:
+        dedup_id = message.dedup_id
+        if dedup_id is not None and dedup_id in known:
+            outcomes.append(Accepted(known[dedup_id], duplicate=True))
+        elif dedup_id is not None and dedup_id in places:
+            outcomes.append((places[dedup_id], True))
+        else:
+            if dedup_id is not None:
+                places[dedup_id] = len(kept)
+            outcomes.append((len(kept), False))
+            kept.append(message)
+    first_id = await _insert(writer, queue, kept, now)
+    await _remember(writer, queue, {dedup_id: first_id + place for dedup_id, place in places.items()}, now)
+    arrivals = [(groups.stored_group(queue, m.group_id), groups.look_at(now + ms(m.delay_ms or 0), now)) for m in kept]
+    await groups.joined(writer, queue, arrivals)
+    return [o if isinstance(o, Accepted) else Accepted(first_id + o[0], duplicate=o[1]) for o in outcomes]
+
+
+async def _known(
+    writer: aiosqlite.Connection, queue: Queue, messages: Sequence[NewMessage], now: datetime
+) -> dict[str, int]:
+    dedup_ids = {message.dedup_id for message in messages if message.dedup_id is not None}
+    if not dedup_ids:
+        return {}
+    asked = {"partition_id": queue.partition_id, "dedup_ids": stored_list(dedup_ids), "now": stored_instant(now)}
+    rows = await writer.execute_fetchall(_SQL["dedup_known"], asked)
+    return {row["dedup_id"]: row["message_id"] for row in rows}
+
+
+async def _insert(writer: aiosqlite.Connection, queue: Queue, kept: Sequence[NewMessage], now: datetime) -> int:
+    """The id of the first; AUTOINCREMENT counts on by one, and nobody else writes before the commit."""
+    if kept:
+        await writer.executemany(_SQL["enqueue"], [_new_row(queue, message, now) for message in kept])
+    asked = {"partition_id": queue.partition_id}
+    ((last_id, live),) = await writer.execute_fetchall(_SQL["enqueue_outcome"], asked)
+    if not live:
+        # Rolls back.
+        raise PartitionDropped(queue.name)
+    return int(last_id) - len(kept) + 1
+
+
+async def _remember(writer: aiosqlite.Connection, queue: Queue, ids: dict[str, int], now: datetime) -> None:
+    until = now + ms(queue.settings.dedup_ms or DEDUP_MS_DEFAULT)
+    rows = [
+        {
+            "partition_id": queue.partition_id,
+            "dedup_id": dedup_id,
+            "message_id": message_id,
+            "expires_at": stored_instant(until),
+        }
+        for dedup_id, message_id in ids.items()
+    ]
+    if rows:
+        await writer.executemany(_SQL["dedup_remember"], rows)
+
+
+def _new_row(queue: Queue, message: NewMessage, now: datetime) -> dict[str, object]:
+    return {
+        "partition_id": queue.partition_id,
+        "body": message.body,
+        "body_kind": message.body_kind.value,
+        "attributes": msgspec.json.encode(message.attributes).decode() if message.attributes else None,
+        "enqueued_at": stored_instant(now),
+        "not_before": stored_instant(now + ms(message.delay_ms or 0)),
+        "expires_at": stored_instant(now + ms(message.retention_ms)) if message.retention_ms else None,
+        "max_retries": message.max_retries,
+        "dlq": message.dlq,
+        "trace_id": message.trace_id,
+        "group_id": groups.stored_group(queue, message.group_id),
+    }

@@ -1,0 +1,79 @@
+"""The groups of FIFO and fair queues: when a claim should look at each, and whose turn it is.
+
+A group has a row in `message_groups` while it has messages. Whatever changes what a group has to give says so here,
+in the same transaction.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+import aiosqlite
+
+from sqslite.adapters.stores.sqlite.rows import stored_instant
+from sqslite.adapters.stores.statements import load_statements
+from sqslite.domain.queues import Discipline, Queue
+
+_SQL = load_statements(__package__)
+
+AT_ONCE = 0
+# No instant lies behind it: nothing to look at until something changes.
+NOT_BY_ITSELF = 2**63 - 1
+
+
+def stored_group(queue: Queue, group_id: str | None) -> str | None:
+    """The group as a message of the queue holds it: where groups are served, those in none are one."""
+    if queue.settings.discipline is Discipline.STANDARD:
+        return group_id
+    return group_id or ""
+
+
+def look_at(not_before: datetime, now: datetime) -> int:
+    """When a claim should look at a group that has a message claimable from then."""
+    return AT_ONCE if not_before <= now else stored_instant(not_before)
+
+
+async def joined(writer: aiosqlite.Connection, queue: Queue, arrivals: Iterable[tuple[str | None, int]]) -> None:
+    """Messages came to groups of the queue, to be looked at then; a group that is new has the last turn."""
+    if queue.settings.discipline is Discipline.STANDARD:
+        return
+    looks = _soonest((group_id, at) for group_id, at in arrivals if group_id is not None)
+    if not looks:
+        return
+    turns = await drawn_turns(writer, len(looks))
+    rows = [
+        {"partition_id": queue.partition_id, "group_id": group_id, "turn": turn, "look_at": at}
+        for (group_id, at), turn in zip(looks.items(), turns, strict=True)
+    ]
+    await writer.executemany(_SQL["group_joined"], rows)
+
+
+async def requeued(writer: aiosqlite.Connection, partition_id: int, requeues: Iterable[tuple[str | None, int]]) -> None:
+    """Leases of groups of the partition ended, and the messages stay there, to be looked at then."""
+    looks = _soonest((group_id, at) for group_id, at in requeues if group_id is not None)
+    rows = [{"partition_id": partition_id, "group_id": group_id, "look_at": at} for group_id, at in looks.items()]
+    if rows:
+        await writer.executemany(_SQL["group_requeued"], rows)
+
+
+async def left(writer: aiosqlite.Connection, departures: Iterable[tuple[int, str | None]]) -> None:
+    """Messages of these partitions and groups went away: what came behind them may be claimable now."""
+    groups = dict.fromkeys((partition_id, group_id) for partition_id, group_id in departures if group_id is not None)
+    rows = [
+        {"partition_id": partition_id, "group_id": group_id, "look_at": AT_ONCE} for partition_id, group_id in groups
+    ]
+    if rows:
+        await writer.executemany(_SQL["group_emptied"], rows)
+        await writer.executemany(_SQL["group_looked_at"], rows)
+
+
+async def drawn_turns(writer: aiosqlite.Connection, count: int) -> range:
+    """So many turns, growing, behind all that were drawn before."""
+    ((last,),) = await writer.execute_fetchall(_SQL["turns_drawn"], {"count": count})
+    return range(last - count + 1, last + 1)
+
+
+def _soonest(looks: Iterable[tuple[str, int]]) -> Mapping[str, int]:
+    soonest: dict[str, int] = {}
+    for group_id, at in looks:
+        soonest[group_id] = min(at, soonest.get(group_id, at))
+    return soonest

@@ -1,0 +1,23 @@
+SELECT coalesce(
+    (
+        SELECT min(id)
+        FROM messages INDEXED BY messages_delivered_in_group
+        WHERE partition_id = :partition_id
+          AND group_id = :group_id
+          AND delivery_count > 0
+          AND (lease_until IS NOT NULL OR not_before > :now)
+          AND id <> :id
+    ),
+    (
+        SELECT id
+        FROM messages INDEXED BY messages_in_group
+        WHERE partition_id = :partition_id
+          AND group_id = :group_id
+          AND lease_until IS NULL
+          AND id < :id
+          AND not_before <= :now
+          AND (expires_at IS NULL OR expires_at > :now)
+        ORDER BY id
+        LIMIT 1
+    )
+) AS id

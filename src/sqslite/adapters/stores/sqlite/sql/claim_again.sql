@@ -1,0 +1,9 @@
+SELECT
+    id, body, body_kind, attributes, enqueued_at, not_before, lease_until, expires_at, delivery_count,
+    deliveries_before, max_retries, dlq, trace_id, group_id, last_error, origin_queue, origin_delivery_count,
+    partition_id, receipt_secret
+FROM messages INDEXED BY messages_of_attempt
+WHERE partition_id = :partition_id
+  AND attempt_id = :attempt_id
+  AND lease_until > :now
+  AND claimed_at > :since

@@ -1,0 +1,2 @@
+DELETE FROM totals
+WHERE partition_id = :partition_id

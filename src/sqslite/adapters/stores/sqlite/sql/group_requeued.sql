@@ -1,0 +1,4 @@
+UPDATE message_groups
+SET look_at = min(coalesce(look_at, :look_at), :look_at)
+WHERE partition_id = :partition_id
+  AND group_id = :group_id

@@ -1,0 +1,21 @@
+-- Of each group: whether another message is leased, and until when the last of those that were delivered waits.
+SELECT
+    asked.value AS group_id,
+    EXISTS (
+        SELECT 1
+        FROM messages INDEXED BY messages_delivered_in_group
+        WHERE partition_id = :partition_id
+          AND group_id = asked.value
+          AND delivery_count > 0
+          AND lease_until IS NOT NULL
+    ) AS leased,
+    (
+        SELECT max(not_before)
+        FROM messages INDEXED BY messages_delivered_in_group
+        WHERE partition_id = :partition_id
+          AND group_id = asked.value
+          AND delivery_count > 0
+          AND lease_until IS NULL
+          AND not_before > :now
+    ) AS waits_until
+FROM json_each(:groups) AS asked

@@ -1,0 +1,3 @@
+UPDATE queues
+SET paused = :paused
+WHERE name = :name

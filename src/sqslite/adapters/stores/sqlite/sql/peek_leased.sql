@@ -1,0 +1,9 @@
+SELECT
+    id, body, body_kind, attributes, enqueued_at, not_before, lease_until, expires_at, delivery_count,
+    deliveries_before, max_retries, dlq, trace_id, group_id, last_error, origin_queue, origin_delivery_count
+FROM messages INDEXED BY messages_in_flight
+WHERE partition_id = :partition_id
+  AND lease_until IS NOT NULL
+  AND (lease_until, id) > (:after_at, :after_id)
+ORDER BY lease_until, id
+LIMIT :limit

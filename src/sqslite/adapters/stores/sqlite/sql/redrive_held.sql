@@ -1,0 +1,5 @@
+SELECT 1
+FROM redrives
+WHERE id = :id
+  AND taken = :taken
+  AND state = 'running'

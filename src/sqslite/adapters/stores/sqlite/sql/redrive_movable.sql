@@ -1,0 +1,7 @@
+SELECT id, group_id
+FROM messages
+WHERE id IN (SELECT value FROM json_each(:ids))
+  AND partition_id = :partition_id
+  AND lease_until IS NULL
+  AND not_before <= :now
+  AND (expires_at IS NULL OR expires_at > :now)

@@ -1,0 +1,3 @@
+-- The key is drawn anew.
+INSERT INTO queues (name, settings, paused, created_at)
+VALUES (:name, :settings, :paused, :created_at)

@@ -1,0 +1,9 @@
+DELETE FROM messages
+WHERE id IN (
+    SELECT id
+    FROM dropped_partitions
+    CROSS JOIN messages INDEXED BY messages_in_flight
+    WHERE messages.partition_id = dropped_partitions.partition_id AND lease_until IS NOT NULL
+    LIMIT :limit
+)
+RETURNING 1

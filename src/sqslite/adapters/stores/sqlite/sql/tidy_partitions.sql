@@ -1,0 +1,3 @@
+DELETE FROM dropped_partitions
+WHERE partition_id IN (SELECT partition_id FROM dropped_partitions LIMIT :limit)
+RETURNING 1

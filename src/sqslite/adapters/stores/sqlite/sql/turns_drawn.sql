@@ -1,0 +1,3 @@
+UPDATE turns
+SET last = last + :count
+RETURNING last
