@@ -3,7 +3,8 @@
 import pytest
 
 from sqslite.adapters.clock import VirtualClock
-from sqslite.adapters.stores.memory import MemoryStore
+from sqslite.adapters.stores.memory.catalog import MemoryCatalog
+from sqslite.adapters.stores.memory.state import MemoryState
 from sqslite.domain import directory as directory_module
 from sqslite.domain.directory import REMEMBERED_MS, QueueDirectory
 from sqslite.domain.errors import StoreUnavailable
@@ -11,11 +12,11 @@ from sqslite.domain.limits import ms
 from sqslite.domain.queues import Queue, QueueSettings
 
 
-class AskedCatalog(MemoryStore):
+class AskedCatalog(MemoryCatalog):
     """Counts the questions, and answers none while it is `away`."""
 
     def __init__(self, clock: VirtualClock) -> None:
-        super().__init__(clock)
+        super().__init__(MemoryState(clock))
         self.asked: list[str] = []
         self.away = False
 

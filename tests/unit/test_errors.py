@@ -42,6 +42,10 @@ def test_the_published_codes_never_change():
         "invalid_receipt",
         "body_too_large",
         "message_not_found",
+        "queue_not_found",
+        "queue_conflict",
+        "redrive_not_found",
+        "redrive_conflict",
         "stale_receipt",
         "overloaded",
         "store_unavailable",
@@ -59,7 +63,7 @@ def test_a_refused_value_is_told_with_field_value_and_what_is_allowed():
 def test_refusals_name_the_message_or_the_size():
     assert "message 7 " in str(MessageNotFound(7))
     assert "message 7 " in str(StaleReceipt(7))
-    assert str(BodyTooLarge(11, 10)) == "body must be at most 10 bytes; got 11 bytes"
+    assert str(BodyTooLarge(11, 10)) == "body must be at most 10 bytes, attributes included; got 11 bytes"
 
 
 @given(

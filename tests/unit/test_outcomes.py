@@ -10,6 +10,7 @@ from sqslite.adapters.stores.faulty import Fault, FaultyStore
 from sqslite.adapters.stores.intercepted import InterceptedStore
 from sqslite.domain.errors import OutcomeUnknown, SqsliteError, StaleReceipt, StoreUnavailable
 from sqslite.domain.limits import ms
+from sqslite.domain.messages import Accepted
 from sqslite.domain.ports import Extension
 from sqslite.domain.service import Nack
 from tests.unit.node import Node, Plan, message, node
@@ -68,7 +69,7 @@ async def test_no_enqueue_is_answered_before_the_store_has_answered():
     assert not enqueuing.done()
     assert own.observer.enqueued_in == {}
     GatedStore.gate.set()
-    assert await enqueuing == [(await own.messages())[0].id]
+    assert await enqueuing == [Accepted((await own.messages())[0].id)]
     assert own.observer.enqueued_in == {"orders": 1}
 
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.directory import REMEMBERED_MS
 from sqslite.domain.errors import BodyTooLarge, InvalidValue, QueueNotFound
 from sqslite.domain.limits import ms
@@ -18,14 +17,10 @@ def own() -> Node:
     return node()
 
 
-def administration(on: Node, defaults: Defaults | None = None) -> QueueAdministration:
-    return QueueAdministration(on.backend, on.directory, defaults or Defaults())
-
-
 async def put(on: Node, queue: str = "orders", **settings: object) -> bool:
     """Whether the queue was created now."""
-    made, created = await administration(on).put(queue, QueueSettings(**settings))
-    assert made == await administration(on).get(queue)
+    made, created = await on.administration.put(queue, QueueSettings(**settings))
+    assert made == await on.administration.get(queue)
     assert (made.name, made.settings) == (queue, QueueSettings(**settings))
     return created
 
@@ -66,8 +61,8 @@ async def test_a_queues_body_limit_refuses_that_message_alone(own: Node):
     await put(own, body_bytes_max=3)
     kept, refused, other = await own.service.enqueue("orders", [message(b"123"), message(b"1234"), message(b"1")])
     assert isinstance(refused, BodyTooLarge)
-    assert str(refused) == "body must be at most 3 bytes; got 4 bytes"
-    assert [m.id for m in await own.messages()] == [kept, other]
+    assert str(refused) == "body must be at most 3 bytes, attributes included; got 4 bytes"
+    assert [m.id for m in await own.messages()] == [kept.id, other.id]
     assert own.observer.enqueued_in == {"orders": 2}
 
 
@@ -75,9 +70,9 @@ async def test_the_services_body_limit_stands_above_a_queues():
     own = node(defaults=Defaults(body_bytes_max=3))
     await own.create("orders", body_bytes_max=100)
     (refused,) = await own.service.enqueue("orders", [message(b"1234")])
-    assert str(refused) == "body must be at most 3 bytes; got 4 bytes"
+    assert str(refused) == "body must be at most 3 bytes, attributes included; got 4 bytes"
     with pytest.raises(InvalidValue, match=r"^body_bytes_max must be 1 to 3; got 4$"):
-        await administration(own, Defaults(body_bytes_max=3)).put("orders", QueueSettings(body_bytes_max=4))
+        await own.administration.put("orders", QueueSettings(body_bytes_max=4))
 
 
 @pytest.mark.parametrize("how", ["expiry", "nack"])
@@ -121,6 +116,6 @@ async def test_a_put_says_whether_it_created_the_queue(own: Node):
 
 async def test_a_queue_is_not_its_own_dead_letter_queue(own: Node):
     with pytest.raises(InvalidValue, match=r"^dlq must be another queue than this one"):
-        await administration(own).put("orders", QueueSettings(dlq="orders"))
+        await own.administration.put("orders", QueueSettings(dlq="orders"))
     with pytest.raises(QueueNotFound):
-        await administration(own).get("orders")
+        await own.administration.get("orders")

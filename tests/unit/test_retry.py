@@ -1,4 +1,6 @@
-"""The retry policy: when a message is dead-lettered, and how long it pauses otherwise."""
+"""The retry policy: when a message is dead-lettered or dropped, and how long it pauses otherwise."""
+
+from datetime import datetime
 
 import pytest
 from hypothesis import given
@@ -6,8 +8,10 @@ from hypothesis import strategies as st
 
 from sqslite.adapters.clock import VirtualClock
 from sqslite.domain.leases import SECRET_BYTES, Lease, Receipt
-from sqslite.domain.limits import DAY_MS, MAX_RETRIES_MAX
-from sqslite.domain.retry import Backoff, BackoffKind, DeadLetter, Requeue, decide, pause_ms
+from sqslite.domain.limits import DAY_MS, MAX_RETRIES_MAX, ms
+from sqslite.domain.retry import Backoff, BackoffKind, DeadLetter, Drop, Requeue, decide, pause_ms
+
+NOW = VirtualClock().now()
 
 shares = st.floats(0, 1)
 counts = st.integers(0, 10**6)
@@ -21,14 +25,15 @@ backoffs = st.builds(
 )
 
 
-def _lease(delivery_count: int, max_retries: int, dlq: str | None) -> Lease:
+def _lease(delivery_count: int, max_retries: int, dlq: str | None, expires_at: datetime | None = None) -> Lease:
     return Lease(
         queue="orders",
         receipt=Receipt(1, 1, delivery_count, bytes(SECRET_BYTES)),
-        lease_until=VirtualClock().now(),
+        lease_until=NOW,
         delivery_count=delivery_count,
         max_retries=max_retries,
         dlq=dlq,
+        expires_at=expires_at,
     )
 
 
@@ -36,7 +41,7 @@ def _lease(delivery_count: int, max_retries: int, dlq: str | None) -> Lease:
 def test_a_message_is_dead_lettered_exactly_when_used_up_and_a_dlq_is_named(
     delivery_count: int, max_retries: int, dlq: str | None, backoff: Backoff, jitter: float
 ):
-    decision = decide(_lease(delivery_count, max_retries, dlq), backoff, jitter)
+    decision = decide(_lease(delivery_count, max_retries, dlq), backoff, jitter, NOW)
     if dlq and delivery_count >= max_retries:
         assert decision == DeadLetter("dead")
     else:
@@ -55,7 +60,19 @@ def test_a_message_is_dead_lettered_exactly_when_used_up_and_a_dlq_is_named(
 )
 def test_max_retries_is_the_number_of_deliveries_before_dead_lettering(delivery_count, dlq, decision):
     exponential = Backoff(kind=BackoffKind.EXPONENTIAL)
-    assert decide(_lease(delivery_count, 3, dlq), exponential, 0.5) == decision
+    assert decide(_lease(delivery_count, 3, dlq), exponential, 0.5, NOW) == decision
+
+
+@pytest.mark.parametrize("dlq", ["dead", None])
+@pytest.mark.parametrize("delivery_count", [1, 3])
+def test_a_message_is_dropped_from_the_very_end_of_its_retention_even_where_it_is_used_up(dlq, delivery_count):
+    over = _lease(delivery_count, 3, dlq, expires_at=NOW)
+    assert decide(over, Backoff(), 0.5, NOW) == Drop()
+    assert decide(over, Backoff(), 0.5, NOW + ms(1)) == Drop()
+    kept = decide(over, Backoff(), 0.5, NOW - ms(1))
+    assert kept == (DeadLetter("dead") if dlq and delivery_count == 3 else Requeue(0))
+    for_ever = _lease(delivery_count, 3, dlq)
+    assert decide(for_ever, Backoff(), 0.5, NOW.replace(year=9999)) == kept
 
 
 @pytest.mark.parametrize(

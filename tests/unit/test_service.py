@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqslite.domain import limits
 from sqslite.domain.errors import BodyTooLarge, InvalidValue
 from sqslite.domain.limits import ms
-from sqslite.domain.messages import BodyKind, NewMessage
+from sqslite.domain.messages import Accepted, BodyKind, NewMessage
 from sqslite.domain.queues import Defaults
 from sqslite.domain.retry import Backoff, BackoffKind
 from tests.conformance.claiming import BODIES
@@ -69,8 +69,8 @@ async def test_bad_messages_fail_alone_and_the_others_get_ids_in_order(sent: lis
     own = node()
     results = await own.service.enqueue("orders", sent)
     good = [sent_message in GOOD_MESSAGES for sent_message in sent]
-    assert [isinstance(result, int) for result in results] == good
-    ids = [result for result in results if isinstance(result, int)]
+    assert [isinstance(result, Accepted) for result in results] == good
+    ids = [result.id for result in results if isinstance(result, Accepted)]
     kept = await own.messages()
     assert [m.id for m in kept] == ids == sorted(set(ids))
     assert [m.body for m in kept] == [m.body for m in sent if m in GOOD_MESSAGES]
@@ -88,18 +88,18 @@ async def test_a_body_of_any_kind_comes_back_byte_for_byte(own: Node, body: byte
 async def test_a_body_may_be_as_large_as_the_limit_and_no_larger():
     own = node(defaults=Defaults(body_bytes_max=10))
     kept, refused = await own.service.enqueue("orders", [message(b"1" * 10), message(b"1" * 11)])
-    assert isinstance(kept, int)
+    assert isinstance(kept, Accepted)
     assert isinstance(refused, BodyTooLarge)
-    assert str(refused) == "body must be at most 10 bytes; got 11 bytes"
+    assert str(refused) == "body must be at most 10 bytes, attributes included; got 11 bytes"
 
 
 async def test_a_queue_comes_into_being_with_its_first_good_message_only(own: Node):
     await own.service.enqueue("orders", [])
     await own.service.enqueue("orders", [message(b"null")])
     assert await own.service.claim("orders") == []
-    assert await own.backend.page("", 10) == []
+    assert await own.backend.catalog.page("", 10) == []
     await own.enqueue(message(dlq="dead"))
-    assert [queue.name for queue in await own.backend.page("", 10)] == ["orders"]
+    assert [queue.name for queue in await own.backend.catalog.page("", 10)] == ["orders"]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 81])
@@ -108,7 +108,7 @@ async def test_a_bad_queue_name_is_refused_as_a_whole(own: Node, name: str):
         await own.service.enqueue(name, [message()])
     with pytest.raises(InvalidValue, match=r"^queue must be "):
         await own.service.claim(name)
-    assert await own.backend.page("", 10) == []
+    assert await own.backend.catalog.page("", 10) == []
 
 
 async def test_without_settings_the_services_defaults_hold():
@@ -251,7 +251,7 @@ async def test_a_dead_letter_has_no_dlq_and_is_redelivered_for_ever(own: Node):
     for delivery_count in range(1, 10):
         assert (await own.claim_one("dead", 1)).message.delivery_count == delivery_count
         own.shift(1)
-    assert await own.backend.find("deader") is None
+    assert await own.backend.catalog.find("deader") is None
 
 
 async def test_without_a_dlq_a_message_comes_back_for_ever(own: Node):

@@ -84,9 +84,10 @@ async def test_the_age_of_each_acked_lease_is_told_exactly(own: Node):
     own.shift(250)
     second = await own.claim_one()
     own.shift(1_000)
-    await own.service.ack([second.receipt, first.receipt, first.receipt])
+    assert await own.service.ack([second.receipt, first.receipt, first.receipt]) == [None] * 3
     await own.service.ack([first.receipt])
-    assert own.observer.lease_ages_ms == [1_000.0, 1_250.0, 1_250.0]
+    # What is acked twice in one call is one message less.
+    assert own.observer.lease_ages_ms == [1_000.0, 1_250.0]
 
 
 async def test_an_ack_without_proof_takes_any_message_by_its_id(own: Node):
@@ -199,7 +200,7 @@ async def test_a_nack_of_the_last_delivery_dead_letters_with_the_error(own: Node
     (message_id,) = await own.enqueue(message(max_retries=1, dlq="dead"))
     receipt = (await own.claim_one()).receipt
     assert await own.service.nack([Nack(receipt, Wish(delay_ms=60_000, error="boom"))]) == [None]
-    moved = replace(receipt, partition_id=(await own.backend.find("dead")).partition_id)
+    moved = replace(receipt, partition_id=(await own.backend.catalog.find("dead")).partition_id)
     assert kinds(await own.service.ack([receipt, moved])) == [StaleReceipt] * 2
     dead = (await own.claim_one("dead")).message
     assert (dead.id, dead.last_error, dead.not_before) == (message_id, "boom", own.clock.now())

@@ -223,7 +223,7 @@ async def test_only_the_partition_asked_for_is_settled():
         await own.enqueue(queue=queue)
         await own.service.claim(queue, 10, 1)
     own.shift(1)
-    assert await own.sweep.settle_due((await own.backend.find("other")).partition_id) == 1
+    assert await own.sweep.settle_due((await own.backend.catalog.find("other")).partition_id) == 1
     assert ((await own.depth()).in_flight, (await own.depth("other")).ready) == (1, 1)
 
 

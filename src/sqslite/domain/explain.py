@@ -6,6 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from sqslite.domain.lifecycle import State, state_of
+from sqslite.domain.messages import Message
 from sqslite.domain.ports import Sighting
 from sqslite.domain.queues import Discipline
 
@@ -49,9 +50,9 @@ def _why(seen: Sighting, state: State) -> tuple[Why, str, datetime | None]:
         return Why.RETENTION_OVER, reason, None
     if state is State.DELAYED and message.delivery_count:
         reason = f"delivery {message.delivery_count} failed; the next one is possible at {_instant(message.not_before)}"
-        return Why.WAITING_FOR_RETRY, reason, message.not_before
+        return Why.WAITING_FOR_RETRY, reason, _next_change(message)
     if state is State.DELAYED:
-        return Why.DELAYED, f"it is delayed until {_instant(message.not_before)}", message.not_before
+        return Why.DELAYED, f"it is delayed until {_instant(message.not_before)}", _next_change(message)
     if queue.paused:
         return Why.QUEUE_PAUSED, f"queue {queue.name} is paused until somebody resumes it", None
     if queue.settings.discipline is Discipline.FIFO and seen.blocked_by is not None:
@@ -66,6 +67,11 @@ def _why_leased(seen: Sighting) -> tuple[Why, str, datetime | None]:
     if until <= seen.now:
         return Why.LEASE_ENDED, f"its lease ended at {_instant(until)} and is settled within a second", None
     return Why.LEASED, f"a receiver holds it until {_instant(until)}, unless it acks or gives it up before", until
+
+
+def _next_change(message: Message) -> datetime:
+    """When it becomes ready, or its retention ends before that."""
+    return message.not_before if message.expires_at is None else min(message.not_before, message.expires_at)
 
 
 def _instant(instant: datetime) -> str:

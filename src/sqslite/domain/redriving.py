@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from sqslite.domain import limits
 from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.directory import QueueDirectory
-from sqslite.domain.errors import InvalidValue, RedriveConflict, RedriveNotFound, SqsliteError
+from sqslite.domain.errors import InvalidValue, RedriveConflict, RedriveNotFound
 from sqslite.domain.limits import SECOND_MS, ms
 from sqslite.domain.messages import Message
 from sqslite.domain.ports import Clock, Move, Observer, Position, Redrives, Wakeups
@@ -16,10 +18,19 @@ from sqslite.domain.queues import Defaults, Queue
 from sqslite.domain.redrive import Redrive, RedriveState
 
 STEP_MESSAGES_MAX = 500
+# Tasks that one node carries out in turn, so that a slow one does not keep the others waiting.
+TASKS_HELD_MAX = 10
 # A node that has not come forward for so long has lost its task to the next that looks.
 HOLD_MS = 5 * SECOND_MS
 LOOK_EVERY_MS = SECOND_MS
 PAGE_TASKS_MAX = 100
+
+
+class Turn(Struct, frozen=True):
+    """A task that this node holds, and when its next step is due."""
+
+    due_at: datetime
+    task: Redrive
 
 
 class Redriving:
@@ -87,19 +98,23 @@ class Redriving:
         return redrive
 
     async def run(self) -> None:
-        """Carry tasks out for ever; after an error the task is taken up again once its hold is over."""
+        """Carry tasks out in turn, for ever; after an error a task is taken up again once its hold is over."""
+        held: dict[int, Turn] = {}
+        look_at = self._clock.now()
         while True:
             try:
-                task = await self._redrives.take(HOLD_MS)
-                while task is not None:
-                    task = await self.step(task)
-            except SqsliteError as error:
+                if look_at <= self._clock.now():
+                    look_at = self._clock.now() + ms(LOOK_EVERY_MS)
+                    await self._take(held)
+                if held and (first := _first(held)).due_at <= self._clock.now():
+                    await self._carry_on(held, first.task)
+            except Exception as error:
                 self._observer.redrive_failed(error, LOOK_EVERY_MS)
-            await self._clock.sleep_until(self._clock.now() + ms(LOOK_EVERY_MS))
+            await self._clock.sleep_until(min(look_at, _first(held).due_at) if held else look_at)
 
     async def step(self, task: Redrive) -> Redrive | None:
         """Move the next messages of a task that this node holds; None where there is nothing more to do for it."""
-        step_max = min(STEP_MESSAGES_MAX, task.max_per_second or STEP_MESSAGES_MAX)
+        step_max, _ = _pace(task)
         if task.limit is not None:
             step_max = min(step_max, task.limit - task.moved)
         candidates = await self._redrives.candidates(task, step_max) if step_max else []
@@ -114,9 +129,19 @@ class Redriving:
         self._observer.redriven(moved)
         for queue, count in Counter(move.target.name for move in moves).items():
             self._wakeups.notify(queue, count)
-        if task.max_per_second is not None:
-            await self._clock.sleep_until(self._clock.now() + ms(SECOND_MS * moved // task.max_per_second))
         return replace(task, moved=task.moved + moved, position_at=last.at, position_id=last.id)
+
+    async def _take(self, held: dict[int, Turn]) -> None:
+        while len(held) < TASKS_HELD_MAX and (task := await self._redrives.take(HOLD_MS)) is not None:
+            held[task.id] = Turn(self._clock.now(), task)
+
+    async def _carry_on(self, held: dict[int, Turn], task: Redrive) -> None:
+        del held[task.id]
+        onward = await self.step(task)
+        if onward is not None:
+            # Where nothing was moved there is nothing to make up for.
+            pause_ms = _pace(task)[1] if onward.moved > task.moved else 0
+            held[task.id] = Turn(self._clock.now() + ms(pause_ms), onward)
 
     async def _moves(self, task: Redrive, candidates: Sequence[Message]) -> list[Move]:
         names = {message.id: task.to or message.origin_queue for message in candidates}
@@ -134,6 +159,18 @@ class Redriving:
         return Move(
             message_id=message.id,
             target=target,
-            dlq=target.settings.dlq or back,
+            dlq=back or target.settings.dlq,
             retention_ms=self._defaults.retention_ms(target),
         )
+
+
+def _first(held: dict[int, Turn]) -> Turn:
+    return min(held.values(), key=lambda turn: turn.due_at)
+
+
+def _pace(task: Redrive) -> tuple[int, int]:
+    """How many messages a step moves at most, and the milliseconds to the next: no second sees more than it may."""
+    if task.max_per_second is None:
+        return STEP_MESSAGES_MAX, 0
+    steps_per_second = -(-task.max_per_second // STEP_MESSAGES_MAX)
+    return task.max_per_second // steps_per_second, -(-SECOND_MS // steps_per_second)

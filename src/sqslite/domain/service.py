@@ -240,9 +240,10 @@ class QueueService:
             attempt_id=asked.attempt_id,
         )
         deliveries = await self._store.claim(queue, claim)
-        if deliveries:
-            self._observer.claimed(queue.name, len(deliveries))
-            self._tally.add(queue.partition_id, received=len(deliveries))
+        leased = _leased_now(claim, deliveries)
+        if leased:
+            self._observer.claimed(queue.name, leased)
+            self._tally.add(queue.partition_id, received=leased)
         return deliveries
 
     async def _per_partition(
@@ -271,16 +272,18 @@ class QueueService:
     ) -> list[SqsliteError | None]:
         now = self._clock.now()
         results: list[SqsliteError | None] = []
-        ages_ms: list[float] = []
+        # By id: who acks a message twice in one call is answered twice, and it is counted once.
+        acked: dict[int, Acked] = {}
         for message_id, outcome in zip(message_ids, outcomes, strict=True):
-            if not isinstance(outcome, Acked):
+            if isinstance(outcome, Acked):
+                acked[message_id] = outcome
+                results.append(None)
+            else:
                 results.append(_refused(message_id, outcome))
-                continue
-            results.append(None)
-            age = now - outcome.claimed_at if outcome.claimed_at else limits.ms(-1)
-            ages_ms.append(age / limits.ms(1))
-            self._gone(outcome.partition_id)
-        self._observer.acked(ages_ms)
+        for gone in acked.values():
+            self._gone(gone.partition_id)
+        ages = [now - gone.claimed_at if gone.claimed_at else limits.ms(-1) for gone in acked.values()]
+        self._observer.acked([age / limits.ms(1) for age in ages])
         return results
 
     def _gone(self, partition_id: int) -> None:
@@ -309,6 +312,13 @@ def _check_wish(wish: Wish) -> None:
         limits.check_range("delay_ms", wish.delay_ms, 0, limits.DELAY_MS_MAX)
     if wish.error is not None:
         limits.check_error(wish.error)
+
+
+def _leased_now(claim: Claim, deliveries: Sequence[Delivery]) -> int:
+    if claim.attempt_id is None:
+        return len(deliveries)
+    # Those of an earlier claim with this attempt_id have other secrets than this one offered, and were counted then.
+    return sum(delivery.receipt.secret in claim.secrets for delivery in deliveries)
 
 
 def _extended(extension: Extension, outcome: datetime | Refusal | SqsliteError) -> datetime | SqsliteError:

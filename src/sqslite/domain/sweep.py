@@ -26,7 +26,7 @@ from sqslite.domain.ports import (
     Wakeups,
 )
 from sqslite.domain.queues import Defaults, Discipline, Queue
-from sqslite.domain.retry import DeadLetter, Drop, decide
+from sqslite.domain.retry import Backoff, DeadLetter, Drop, decide
 from sqslite.domain.tally import Tally
 
 PAGE_LEASES_MAX = 500
@@ -38,6 +38,8 @@ PAUSE_MS = 10
 # What one sweep deletes of messages whose retention is over, and of rows that mean nothing any more.
 PAGE_ROWS_MAX = 1_000
 CLEARED_PAGES_MAX = 10
+# A move to a dead-letter queue that was dropped meanwhile is tried once more, to the partition it has now.
+MOVES_MAX = 2
 RETRY_MS_FIRST = 250
 RETRY_MS_MAX = 5 * SECOND_MS
 
@@ -115,12 +117,16 @@ class Sweep:
         `wishes` are by message id; a lease without one is left to the policy.
         """
         settled: set[int] = set()
-        for partition_id, settlements in (await self._decided(ended, wishes or {})).items():
-            done = await self._store.settle(partition_id, settlements)
-            applied = [settlement for settlement, ok in zip(settlements, done, strict=True) if ok]
-            self._tell(partition_id, applied)
+        leases = ended.leases
+        for _ in range(MOVES_MAX):
+            applied, unmoved = await self._settled(Expired(ended.now, leases), wishes or {})
             settled.update(settlement.lease.receipt.message_id for settlement in applied)
-            self._wake(ended, applied)
+            # A dead-letter queue that was purged or deleted has another partition than this node remembers.
+            for move in unmoved:
+                self._directory.forget(move.dlq.name)
+            leases = [move.lease for move in unmoved]
+            if not leases:
+                break
         return settled
 
     async def clear(self) -> bool:
@@ -133,13 +139,27 @@ class Sweep:
                 return False
         return True
 
+    async def _settled(self, ended: Expired, wishes: Mapping[int, Wish]) -> tuple[list[Settlement], list[MoveToDlq]]:
+        """What was applied, and which moves were not."""
+        applied: list[Settlement] = []
+        unmoved: list[MoveToDlq] = []
+        for partition_id, settlements in (await self._decided(ended, wishes)).items():
+            done = await self._store.settle(partition_id, settlements)
+            applied_here = [settlement for settlement, ok in zip(settlements, done, strict=True) if ok]
+            self._tell(partition_id, applied_here)
+            self._wake(ended, applied_here)
+            applied += applied_here
+            unmoved += [s for s, ok in zip(settlements, done, strict=True) if not ok and isinstance(s, MoveToDlq)]
+        return applied, unmoved
+
     def _tell(self, partition_id: int, applied: Sequence[Settlement]) -> None:
         moved = sum(isinstance(settlement, MoveToDlq) for settlement in applied)
         deleted = sum(isinstance(settlement, Delete) for settlement in applied)
         self._observer.dead_lettered(moved)
         self._observer.expired(deleted)
         self._observer.requeued(len(applied) - moved - deleted)
-        self._tally.add(partition_id, dead_lettered=moved)
+        if moved:
+            self._tally.add(partition_id, dead_lettered=moved)
 
     def _wake(self, ended: Expired, applied: Sequence[Settlement]) -> None:
         """Tell waiters of what can be claimed at once; what comes due later they look for themselves."""
@@ -157,10 +177,11 @@ class Sweep:
                 self._wakeups.notify(queue, count)
 
     async def _decided(self, ended: Expired, wishes: Mapping[int, Wish]) -> dict[int, list[Settlement]]:
-        queues = await self._directory.ensure_all({lease.queue for lease in ended.leases})
+        # Found, not ensured: a queue that is deleted meanwhile must not come back by this.
+        queues = {name: await self._directory.find(name) for name in {lease.queue for lease in ended.leases}}
+        backoffs = {name: queue.settings.backoff if queue else Backoff() for name, queue in queues.items()}
         decided = [
-            (lease, decide(lease, queues[lease.queue].settings.backoff, self._entropy.jitter(), ended.now))
-            for lease in ended.leases
+            (lease, decide(lease, backoffs[lease.queue], self._entropy.jitter(), ended.now)) for lease in ended.leases
         ]
         dlqs = await self._directory.ensure_all({d.queue for _, d in decided if isinstance(d, DeadLetter)})
         by_partition: dict[int, list[Settlement]] = defaultdict(list)

@@ -64,6 +64,6 @@ class Tally:
             await self._clock.sleep_until(self._clock.now() + ms(FLUSH_EVERY_MS))
             try:
                 await self.flush()
-            except SqsliteError:
-                # The store's own calls tell the operator that it is away.
+            except Exception:
+                # Counts that are late or lost must not end the counting; the store's own calls tell that it is away.
                 continue
