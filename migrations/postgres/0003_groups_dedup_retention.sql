@@ -13,15 +13,21 @@ ALTER TABLE sqslite.messages
 DROP INDEX sqslite.messages_in_flight;
 CREATE INDEX messages_in_flight ON sqslite.messages (partition_id, lease_until, id) WHERE lease_until IS NOT NULL;
 -- A leased message that outlives its retention is dealt with when its lease is settled.
-CREATE INDEX messages_expiring ON sqslite.messages (expires_at) WHERE lease_until IS NULL;
+CREATE INDEX messages_expiring ON sqslite.messages (expires_at)
+    WHERE lease_until IS NULL AND expires_at IS NOT NULL;
+-- The heads of a group in a FIFO queue, and those in a fair one, which are also the next to come due.
 CREATE INDEX messages_in_group ON sqslite.messages (partition_id, group_id, id)
+    WHERE group_id IS NOT NULL AND lease_until IS NULL;
+CREATE INDEX messages_due_in_group ON sqslite.messages (partition_id, group_id, not_before, id)
     WHERE group_id IS NOT NULL AND lease_until IS NULL;
 -- What may block a group of a FIFO queue: few rows, whatever the backlog.
 CREATE INDEX messages_delivered_in_group ON sqslite.messages (partition_id, group_id)
     WHERE group_id IS NOT NULL AND delivery_count > 0;
 CREATE INDEX messages_of_attempt ON sqslite.messages (partition_id, attempt_id) WHERE attempt_id IS NOT NULL;
 
--- One row for each group of a FIFO or fair queue that has messages. Claims, and enqueues to a FIFO queue, lock it.
+CREATE SEQUENCE sqslite.turns;
+-- One row for each group of a FIFO or fair queue that has messages. Whoever changes what a FIFO group may give locks
+-- its row: enqueue, claim, ack, settle; so each of them sees all that the others have done.
 CREATE TABLE sqslite.message_groups (
     partition_id bigint NOT NULL,
     group_id text COLLATE "C" NOT NULL,
@@ -30,9 +36,14 @@ CREATE TABLE sqslite.message_groups (
     -- When a claim should look at the group; NULL while it is known to have nothing to give.
     look_at timestamptz,
     PRIMARY KEY (partition_id, group_id)
+) WITH (
+    autovacuum_vacuum_scale_factor = 0.01,
+    autovacuum_vacuum_threshold = 5000,
+    autovacuum_vacuum_cost_delay = 0
 );
-CREATE SEQUENCE sqslite.turns;
-CREATE INDEX message_groups_in_turn ON sqslite.message_groups (partition_id, turn) WHERE look_at IS NOT NULL;
+-- With look_at in it, groups that wait are passed over within the index.
+CREATE INDEX message_groups_in_turn ON sqslite.message_groups (partition_id, turn, look_at)
+    WHERE look_at IS NOT NULL;
 
 CREATE TABLE sqslite.dedup (
     partition_id bigint NOT NULL,
@@ -74,3 +85,4 @@ CREATE TABLE sqslite.redrives (
     held_until timestamptz
 );
 CREATE UNIQUE INDEX redrives_running ON sqslite.redrives (partition_id) WHERE state = 'running';
+CREATE INDEX redrives_of_partition ON sqslite.redrives (partition_id, id);

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from sqslite.domain.ports import QueueCatalog, QueueStats, Store
+from sqslite.domain.ports import QueueCatalog, QueueStats, Redrives, Store
 
 
 class Backend(Protocol):
@@ -21,6 +21,11 @@ class Backend(Protocol):
     @property
     def stats(self) -> QueueStats:
         """Counts and peeks."""
+        ...
+
+    @property
+    def redrives(self) -> Redrives:
+        """Tasks that move dead letters on."""
         ...
 
     async def open(self) -> None:

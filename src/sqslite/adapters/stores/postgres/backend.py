@@ -1,10 +1,11 @@
-"""The PostgreSQL backend: the three store ports on one pool of connections."""
+"""The PostgreSQL backend: the store ports on one pool of connections."""
 
 from sqslite.adapters.migrations import load_migrations, pending
 from sqslite.adapters.stores.postgres.catalog import PostgresQueueCatalog
 from sqslite.adapters.stores.postgres.claim_cursor import ClaimCursor, Cursor
 from sqslite.adapters.stores.postgres.connections import Connections, Session
 from sqslite.adapters.stores.postgres.database import Database
+from sqslite.adapters.stores.postgres.redrives import PostgresRedrives
 from sqslite.adapters.stores.postgres.stats import PostgresQueueStats
 from sqslite.adapters.stores.postgres.store import PostgresStore
 from sqslite.domain.ports import Clock
@@ -18,7 +19,7 @@ MIGRATION_LOCK = 0x5153_4C49_5445
 
 
 class PostgresBackend:
-    """Store, catalog and statistics in the schema `sqslite` of one database.
+    """Store, catalog, statistics and redrives in the schema `sqslite` of one database.
 
     `clock` None: time is the database's, whatever the nodes' clocks say. `pool_size` bounds the connections,
     `connection_timeout_s` the seconds that a call waits for one, `waiters_max` the calls that wait at once.
@@ -41,6 +42,7 @@ class PostgresBackend:
         self._store = PostgresStore(self._database, cursor or ClaimCursor())
         self._catalog = PostgresQueueCatalog(self._database)
         self._stats = PostgresQueueStats(self._database)
+        self._redrives = PostgresRedrives(self._database)
 
     @property
     def store(self) -> PostgresStore:
@@ -57,13 +59,18 @@ class PostgresBackend:
         """Counts and peeks."""
         return self._stats
 
+    @property
+    def redrives(self) -> PostgresRedrives:
+        """Tasks that move dead letters on."""
+        return self._redrives
+
     async def open(self) -> None:
         """Start connecting; a server that is not there yet is waited for by the calls that need it."""
         await self._connections.open()
 
     async def migrate(self) -> list[str]:
         """Apply what is missing, in one transaction that other migrating nodes wait for."""
-        return await self._database.transact(_migrate, MIGRATION_S_MAX)
+        return await self._database.transact_by_hand(_migrate, MIGRATION_S_MAX)
 
     async def ping(self) -> None:
         """Ask the server for an answer."""

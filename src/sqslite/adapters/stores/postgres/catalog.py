@@ -1,15 +1,14 @@
 """Queues in PostgreSQL."""
 
 import msgspec
-from psycopg.rows import TupleRow
 
-from sqslite.adapters.stores.postgres.database import Database
-from sqslite.domain.errors import StoreUnavailable
+from sqslite.adapters.stores.postgres.database import Database, Statements
+from sqslite.adapters.stores.postgres.rows import queue_from
+from sqslite.domain.errors import QueueConflict, StoreUnavailable
 from sqslite.domain.queues import Queue, QueueSettings
 
 RACES_MAX = 5
 _encoded = msgspec.json.Encoder().encode
-_decoded = msgspec.json.Decoder(QueueSettings).decode
 
 
 class PostgresQueueCatalog:
@@ -21,7 +20,7 @@ class PostgresQueueCatalog:
     async def find(self, name: str) -> Queue | None:
         """Look a queue up."""
         rows = await self._database.read("queue_find", name)
-        return _queue_from(rows[0]) if rows else None
+        return queue_from(rows[0]) if rows else None
 
     async def ensure(self, name: str, settings: QueueSettings) -> Queue:
         """Look a queue up or create it."""
@@ -32,26 +31,48 @@ class PostgresQueueCatalog:
                 return queue
             created = await self._database.write("queue_ensure", name, _encoded(settings).decode())
             if created:
-                return _queue_from(created[0])
+                return queue_from(created[0])
         raise StoreUnavailable(f"the queue {name} comes and goes")
 
     async def put(self, name: str, settings: QueueSettings) -> tuple[Queue, bool]:
         """Create a queue or change its settings."""
         stored = _encoded(settings).decode()
         for _ in range(RACES_MAX):
-            changed = await self._database.write("queue_put", name, stored)
+            changed = await self._database.write("queue_put", name, stored, settings.fifo)
             if changed:
-                return _queue_from(changed[0]), False
+                return queue_from(changed[0]), False
+            existing = await self.find(name)
+            if existing is not None:
+                if existing.settings.fifo != settings.fifo:
+                    raise QueueConflict(name, existing.settings.fifo)
+                continue
             created = await self._database.write("queue_ensure", name, stored)
             if created:
-                return _queue_from(created[0]), True
+                return queue_from(created[0]), True
         raise StoreUnavailable(f"the queue {name} comes and goes")
+
+    async def renew(self, name: str) -> Queue | None:
+        """Give the queue a new partition."""
+
+        async def renewed(statements: Statements) -> Queue | None:
+            locked = await statements.write("queue_lock", name)
+            if not locked:
+                return None
+            # A statement of its own: it sees all that was done to the queue while the one before waited.
+            (row,) = await statements.write("queue_renew", name, *locked[0])
+            return queue_from(row)
+
+        return await self._database.transact(renewed)
+
+    async def drop(self, name: str) -> bool:
+        """Delete the queue; what it leaves behind is tidied up."""
+        return bool(await self._database.write("queue_drop", name))
+
+    async def pause(self, name: str, paused: bool) -> Queue | None:
+        """Pause the queue or let it go on."""
+        rows = await self._database.write("queue_pause", name, paused)
+        return queue_from(rows[0]) if rows else None
 
     async def page(self, after: str, limit: int, prefix: str = "") -> list[Queue]:
         """Queues by name."""
-        return [_queue_from(row) for row in await self._database.read("queue_page", after, limit, prefix)]
-
-
-def _queue_from(row: TupleRow) -> Queue:
-    name, partition_id, settings = row
-    return Queue(name=name, partition_id=partition_id, settings=_decoded(settings))
+        return [queue_from(row) for row in await self._database.read("queue_page", after, limit, prefix)]

@@ -39,7 +39,11 @@ SESSION = {
 }
 # What no statement can say for itself. UTC makes every instant come back as UTC. A plan made while a queue was empty
 # reads the whole table, so none is kept: planning anew costs a fraction of a millisecond.
-OPTIONS = f"-c timezone=UTC -c statement_timeout={STATEMENT_S_MAX}s -c plan_cache_mode=force_custom_plan"
+# A node that hangs within a transaction holds locks that others wait for: it loses them.
+OPTIONS = (
+    f"-c timezone=UTC -c statement_timeout={STATEMENT_S_MAX}s -c plan_cache_mode=force_custom_plan "
+    f"-c idle_in_transaction_session_timeout={ANSWER_S_MAX}s"
+)
 
 
 class Session(AsyncConnection[TupleRow]):
@@ -119,14 +123,14 @@ class Connections:
 
     async def read(self, sql: bytes, parameters: Sequence[object]) -> list[TupleRow]:
         """The rows of a statement that changes nothing."""
-        return await self._carried_out(lambda session: _rows(session, sql, parameters), writing=False)
+        return await self._carried_out(lambda session: rows_of(session, sql, parameters), writing=False)
 
     async def write(self, sql: bytes, parameters: Sequence[object]) -> list[TupleRow]:
         """The rows of a statement that is a transaction of its own; once this returns, it has been committed."""
-        return await self._carried_out(lambda session: _rows(session, sql, parameters), writing=True)
+        return await self._carried_out(lambda session: rows_of(session, sql, parameters), writing=True)
 
-    async def transact(self, work: Work[T], seconds_max: float) -> T:
-        """Run the work in one transaction of its own."""
+    async def transact(self, work: Work[T], seconds_max: float | None = None) -> T:
+        """Run the work in one transaction of its own; once this returns, it has been committed."""
 
         async def transaction(session: Session) -> T:
             async with session.transaction():
@@ -221,7 +225,8 @@ class _Context:
         self.adapters = adapters
 
 
-async def _rows(session: Session, sql: bytes, parameters: Sequence[object]) -> list[TupleRow]:
+async def rows_of(session: Session, sql: bytes, parameters: Sequence[object]) -> list[TupleRow]:
+    """The rows of one statement on a connection."""
     cursor = await session.execute(sql, parameters, prepare=True, binary=True)
     return await cursor.fetchall()
 

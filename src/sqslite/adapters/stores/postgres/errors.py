@@ -11,8 +11,8 @@ READ_ONLY_TRANSACTION = "25006"
 SYNCHRONOUS_REPLICATION_CANCELLED = ("01000", "57P01")
 
 # SQLSTATE classes that are the server's trouble and not the statement's fault: it ran out of something (53, 54),
-# would not wait (40, 55), was told to stop (57), or broke (58, XX). A statement that failed was rolled back.
-_TROUBLE = ("40", "53", "54", "55", "57", "58", "XX")
+# would not wait (25, 40, 55), was told to stop (57), or broke (58, XX). A statement that failed was rolled back.
+_TROUBLE = ("25", "40", "53", "54", "55", "57", "58", "XX")
 # The server itself never ends a statement this way; a pooler does, when it has lost the server under it.
 _CONNECTION_EXCEPTION = "08"
 

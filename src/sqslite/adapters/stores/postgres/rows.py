@@ -1,26 +1,91 @@
 """Rows of the database as the domain's objects."""
 
+import msgspec
 from psycopg.rows import TupleRow
 
-from sqslite.domain.messages import BodyKind, Message
+from sqslite.domain.leases import Lease, Receipt
+from sqslite.domain.messages import BodyKind, Delivery, Message
+from sqslite.domain.queues import Queue, QueueSettings
+from sqslite.domain.redrive import Redrive, RedriveState
+
+MESSAGE_COLUMNS = (
+    "id, body, body_kind, attributes, enqueued_at, not_before, lease_until, expires_at, delivery_count, "
+    "deliveries_before, max_retries, dlq, trace_id, group_id, last_error, origin_queue, origin_delivery_count"
+)
+REDRIVE_COLUMNS = (
+    "id, queue, partition_id, destination, max_per_second, count_max, state, moved, created_at, ended_at, "
+    "position_at, position_id, taken"
+)
 
 _KINDS = {kind.value: kind for kind in BodyKind}
+_attributes = msgspec.json.Decoder(dict[str, str]).decode
+_settings = msgspec.json.Decoder(QueueSettings).decode
 
 
 def message_from(row: TupleRow) -> Message:
-    """The message in a row whose columns stand in the order that the statements give them."""
+    """The message in a row of MESSAGE_COLUMNS."""
     return Message(
         id=row[0],
         body=row[1],
         body_kind=_KINDS[row[2]],
-        enqueued_at=row[3],
-        not_before=row[4],
-        lease_until=row[5],
-        delivery_count=row[6],
-        max_retries=row[7],
-        dlq=row[8],
-        trace_id=row[9],
-        last_error=row[10],
-        origin_queue=row[11],
-        origin_delivery_count=row[12],
+        attributes=_attributes(row[3]) if row[3] else {},
+        enqueued_at=row[4],
+        not_before=row[5],
+        lease_until=row[6],
+        expires_at=row[7],
+        delivery_count=row[8],
+        deliveries_before=row[9],
+        max_retries=row[10],
+        dlq=row[11],
+        trace_id=row[12],
+        # A grouped queue keeps messages of no group as one group, whose name no client can give.
+        group_id=row[13] or None,
+        last_error=row[14],
+        origin_queue=row[15],
+        origin_delivery_count=row[16],
+    )
+
+
+def delivery_from(partition_id: int, row: TupleRow) -> Delivery:
+    """The delivery in a row of the receipt's secret and MESSAGE_COLUMNS."""
+    message = message_from(row[1:])
+    return Delivery(message, Receipt(partition_id, message.id, message.delivery_count, row[0]))
+
+
+def lease_from(row: TupleRow) -> Lease:
+    """The lease in a row, whose columns stand in the order that the statements give them."""
+    partition_id, queue, message_id, secret, lease_until, delivery_count, max_retries, dlq, expires_at = row
+    return Lease(
+        queue=queue,
+        receipt=Receipt(partition_id, message_id, delivery_count, secret),
+        lease_until=lease_until,
+        delivery_count=delivery_count,
+        max_retries=max_retries,
+        dlq=dlq,
+        expires_at=expires_at,
+    )
+
+
+def queue_from(row: TupleRow) -> Queue:
+    """The queue in a row, whose columns stand in the order that the statements give them."""
+    name, partition_id, settings, paused = row
+    return Queue(name=name, partition_id=partition_id, settings=_settings(settings), paused=paused)
+
+
+def redrive_from(row: TupleRow) -> Redrive:
+    """The redrive task in a row of REDRIVE_COLUMNS."""
+    return Redrive(
+        id=row[0],
+        queue=row[1],
+        partition_id=row[2],
+        to=row[3],
+        max_per_second=row[4],
+        limit=row[5],
+        state=RedriveState(row[6]),
+        moved=row[7],
+        created_at=row[8],
+        ended_at=row[9],
+        position_at=row[10],
+        position_id=row[11],
+        taken=row[12],
     )

@@ -1,3 +1,22 @@
-DELETE FROM sqslite.messages
-WHERE id = ANY ($1::bigint[])
-RETURNING id, claimed_at
+WITH gone AS (
+    DELETE FROM sqslite.messages AS m
+    USING sqslite.queues AS q
+    WHERE m.id = ANY ($1::bigint[]) AND q.partition_id = m.partition_id
+    RETURNING m.id, m.claimed_at, m.partition_id, m.group_id
+),
+freed AS MATERIALIZED (
+    SELECT g.partition_id, g.group_id
+    FROM sqslite.message_groups AS g
+    INNER JOIN (SELECT DISTINCT partition_id, group_id FROM gone WHERE group_id IS NOT NULL) AS left_behind
+        ON left_behind.partition_id = g.partition_id AND left_behind.group_id = g.group_id
+    ORDER BY g.partition_id, g.group_id
+    FOR UPDATE OF g
+),
+woken AS (
+    UPDATE sqslite.message_groups AS g
+    SET look_at = {now}
+    FROM freed
+    WHERE g.partition_id = freed.partition_id AND g.group_id = freed.group_id
+)
+SELECT id, claimed_at, partition_id
+FROM gone

@@ -1,7 +1,10 @@
 WITH picked AS MATERIALIZED (
     SELECT ctid AS spot, not_before, id
     FROM sqslite.messages
-    WHERE partition_id = $1 AND lease_until IS NULL AND not_before >= $5 AND not_before <= {now}
+    WHERE
+        partition_id = $1 AND lease_until IS NULL AND not_before >= $5 AND not_before <= {now}
+        AND (expires_at IS NULL OR expires_at > {now})
+        AND EXISTS (SELECT FROM sqslite.queues WHERE partition_id = $1 AND NOT paused)
     ORDER BY not_before, id
     LIMIT $2
     FOR UPDATE SKIP LOCKED
@@ -15,9 +18,8 @@ SET
     lease_until = {now} + $3::bigint * interval '1 millisecond',
     claimed_at = {now},
     delivery_count = m.delivery_count + 1,
+    attempt_id = $6::text,
     receipt_secret = substring($4::bytea FROM (numbered.number - 1) * 16 + 1 FOR 16)
 FROM numbered
 WHERE m.partition_id = $1 AND m.ctid = ANY (ARRAY(SELECT spot FROM numbered)) AND m.ctid = numbered.spot
-RETURNING
-    m.receipt_secret, m.id, m.body, m.body_kind, m.enqueued_at, m.not_before, m.lease_until, m.delivery_count,
-    m.max_retries, m.dlq, m.trace_id, m.last_error, m.origin_queue, m.origin_delivery_count
+RETURNING m.receipt_secret, {message}

@@ -2,19 +2,37 @@ SELECT
     asked.partition_id,
     {now},
     (
-        SELECT count(*) FROM sqslite.messages AS m
+        SELECT count(*)
+        FROM (
+            SELECT
+            FROM sqslite.messages AS m
+            WHERE m.partition_id = asked.partition_id AND m.lease_until IS NULL AND m.not_before <= {now}
+            LIMIT $2
+        ) AS counted
+    ),
+    (
+        SELECT count(*)
+        FROM (
+            SELECT
+            FROM sqslite.messages AS m
+            WHERE m.partition_id = asked.partition_id AND m.lease_until IS NULL AND m.not_before > {now}
+            LIMIT $2
+        ) AS counted
+    ),
+    (
+        SELECT count(*)
+        FROM (
+            SELECT
+            FROM sqslite.messages AS m
+            WHERE m.partition_id = asked.partition_id AND m.lease_until IS NOT NULL
+            LIMIT $2
+        ) AS counted
+    ),
+    (
+        SELECT m.not_before
+        FROM sqslite.messages AS m
         WHERE m.partition_id = asked.partition_id AND m.lease_until IS NULL AND m.not_before <= {now}
-    ),
-    (
-        SELECT count(*) FROM sqslite.messages AS m
-        WHERE m.partition_id = asked.partition_id AND m.lease_until IS NULL AND m.not_before > {now}
-    ),
-    (
-        SELECT count(*) FROM sqslite.messages AS m
-        WHERE m.partition_id = asked.partition_id AND m.lease_until IS NOT NULL
-    ),
-    (
-        SELECT min(m.not_before) FROM sqslite.messages AS m
-        WHERE m.partition_id = asked.partition_id AND m.lease_until IS NULL AND m.not_before <= {now}
+        ORDER BY m.not_before
+        LIMIT 1
     )
 FROM unnest($1::bigint[]) AS asked (partition_id)

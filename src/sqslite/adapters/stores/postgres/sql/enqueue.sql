@@ -1,15 +1,22 @@
 INSERT INTO sqslite.messages
-    (partition_id, body, body_kind, enqueued_at, not_before, max_retries, dlq, trace_id)
+    (partition_id, body, body_kind, attributes, enqueued_at, not_before, expires_at, max_retries, dlq, trace_id,
+    group_id)
 SELECT
     $1::bigint,
     sent.body,
     sent.body_kind,
+    sent.attributes,
     {now},
     {now} + sent.delay_ms * interval '1 millisecond',
+    {now} + nullif(sent.retention_ms, 0) * interval '1 millisecond',
     sent.max_retries,
     sent.dlq,
-    sent.trace_id
-FROM unnest($2::bytea[], $3::text[], $4::bigint[], $5::integer[], $6::text[], $7::text[])
-    WITH ORDINALITY AS sent (body, body_kind, delay_ms, max_retries, dlq, trace_id, place)
+    sent.trace_id,
+    sent.group_id
+FROM unnest(
+    $2::bytea[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::integer[], $8::text[], $9::text[], $10::text[]
+) WITH ORDINALITY
+    AS sent (body, body_kind, attributes, delay_ms, retention_ms, max_retries, dlq, trace_id, group_id, place)
+WHERE EXISTS (SELECT FROM sqslite.queues WHERE partition_id = $1)
 ORDER BY sent.place
 RETURNING id

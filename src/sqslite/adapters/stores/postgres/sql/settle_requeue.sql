@@ -5,16 +5,42 @@ WITH unchanged AS MATERIALIZED (
     INNER JOIN sqslite.messages AS m
         ON m.id = settled.id AND m.receipt_secret = settled.receipt_secret AND m.lease_until = settled.lease_until
     -- Says no more than the join does, but makes the planner use the key for a batch of any size.
-    WHERE m.partition_id = $1 AND m.id = ANY ($2::bigint[])
+    WHERE
+        m.partition_id = $1 AND m.id = ANY ($2::bigint[])
+        AND EXISTS (SELECT FROM sqslite.queues WHERE partition_id = $1)
     -- Whoever settles locks in the same order, so that racing sweepers wait for one another and never deadlock.
     ORDER BY m.id
     FOR UPDATE OF m
+),
+requeued AS (
+    UPDATE sqslite.messages AS m
+    SET
+        lease_until = NULL,
+        not_before = unchanged.not_before,
+        last_error = coalesce(unchanged.error, m.last_error)
+    FROM unchanged
+    WHERE m.partition_id = $1 AND m.ctid = ANY (ARRAY(SELECT spot FROM unchanged)) AND m.ctid = unchanged.spot
+    RETURNING m.id, m.receipt_secret, m.group_id, m.not_before
+),
+due AS MATERIALIZED (
+    SELECT group_id, min(not_before) AS look_at
+    FROM requeued
+    WHERE group_id IS NOT NULL
+    GROUP BY group_id
+),
+freed AS MATERIALIZED (
+    SELECT g.group_id
+    FROM sqslite.message_groups AS g
+    WHERE g.partition_id = $1 AND g.group_id = ANY (ARRAY(SELECT group_id FROM due))
+    ORDER BY g.group_id
+    FOR UPDATE
+),
+woken AS (
+    UPDATE sqslite.message_groups AS g
+    SET look_at = least(g.look_at, due.look_at)
+    FROM due
+    WHERE
+        g.partition_id = $1 AND g.group_id = ANY (ARRAY(SELECT group_id FROM freed)) AND g.group_id = due.group_id
 )
-UPDATE sqslite.messages AS m
-SET
-    lease_until = NULL,
-    not_before = unchanged.not_before,
-    last_error = coalesce(unchanged.error, m.last_error)
-FROM unchanged
-WHERE m.partition_id = $1 AND m.ctid = ANY (ARRAY(SELECT spot FROM unchanged)) AND m.ctid = unchanged.spot
-RETURNING m.id, m.receipt_secret
+SELECT id, receipt_secret
+FROM requeued

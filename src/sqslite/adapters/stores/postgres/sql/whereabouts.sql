@@ -1,7 +1,9 @@
-SELECT {now}, message.id, message.partition_id, message.receipt_secret
+SELECT {now}, message.id, message.partition_id, message.receipt_secret, message.settled_in_group
 FROM (SELECT 1) AS always
 LEFT JOIN (
-    SELECT id, partition_id, receipt_secret
-    FROM sqslite.messages
-    WHERE id = ANY ($1::bigint[])
+    SELECT
+        m.id, m.partition_id, m.receipt_secret, m.lease_until IS NULL AND m.group_id IS NOT NULL AS settled_in_group
+    FROM sqslite.messages AS m
+    INNER JOIN sqslite.queues AS q ON q.partition_id = m.partition_id
+    WHERE m.id = ANY ($1::bigint[])
 ) AS message ON true

@@ -1,0 +1,3 @@
+SELECT dedup_id, message_id
+FROM sqslite.dedup
+WHERE partition_id = $1 AND dedup_id = ANY ($2::text[])

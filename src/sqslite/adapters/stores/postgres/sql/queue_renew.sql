@@ -1,0 +1,22 @@
+WITH dropped AS (
+    INSERT INTO sqslite.dropped_partitions (partition_id, dropped_at)
+    VALUES ($2::bigint, {now})
+),
+renewed AS (
+    UPDATE sqslite.queues
+    SET partition_id = DEFAULT
+    WHERE name = $1
+    RETURNING name, partition_id, settings, paused
+),
+counted AS (
+    DELETE FROM sqslite.totals
+    WHERE partition_id = $2
+    RETURNING enqueued, received, acked, dead_lettered
+),
+kept AS (
+    INSERT INTO sqslite.totals (partition_id, enqueued, received, acked, dead_lettered)
+    SELECT renewed.partition_id, counted.enqueued, counted.received, counted.acked, counted.dead_lettered
+    FROM counted, renewed
+)
+SELECT name, partition_id, settings::text, paused
+FROM renewed

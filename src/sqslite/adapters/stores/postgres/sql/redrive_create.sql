@@ -1,0 +1,4 @@
+INSERT INTO sqslite.redrives AS r (partition_id, queue, destination, max_per_second, count_max, state, created_at)
+VALUES ($1, $2, $3, $4, $5, 'running', $6)
+ON CONFLICT (partition_id) WHERE state = 'running' DO NOTHING
+RETURNING {redrive}

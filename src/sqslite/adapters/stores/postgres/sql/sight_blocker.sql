@@ -1,0 +1,23 @@
+SELECT coalesce(
+    (
+        SELECT m.id
+        FROM sqslite.messages AS m
+        WHERE
+            m.partition_id = $1 AND m.group_id = $2 AND m.id <> $3 AND m.delivery_count > 0
+            AND (
+                m.lease_until IS NOT NULL
+                OR m.not_before > {now} AND (m.expires_at IS NULL OR m.expires_at > {now})
+            )
+        ORDER BY m.id
+        LIMIT 1
+    ),
+    (
+        SELECT m.id
+        FROM sqslite.messages AS m
+        WHERE
+            m.partition_id = $1 AND m.group_id = $2 AND m.id < $3 AND m.lease_until IS NULL AND m.not_before <= {now}
+            AND (m.expires_at IS NULL OR m.expires_at > {now})
+        ORDER BY m.id
+        LIMIT 1
+    )
+)

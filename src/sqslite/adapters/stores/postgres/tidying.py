@@ -1,0 +1,22 @@
+"""Tidy: delete, a bounded number at a time, what purged and deleted queues and deduplication have left behind."""
+
+from sqslite.adapters.stores.postgres.database import Database
+
+PARTITIONS_MAX = 100
+LEFT_BEHIND = ("tidy_messages", "tidy_groups", "tidy_dedup", "tidy_redrives")
+
+
+async def tidy(database: Database, limit: int) -> int:
+    """Delete up to `limit` rows; how many it were."""
+    count = 0
+    for (partition_id,) in await database.read("tidy_partitions", PARTITIONS_MAX):
+        before = count
+        for statement in LEFT_BEHIND:
+            if count < limit:
+                count += len(await database.write(statement, partition_id, limit - count))
+        if count == limit:
+            return count
+        if count == before:
+            # A transaction that began before the drop may still bring messages: only later is the partition forgotten.
+            await database.write("tidy_partition", partition_id)
+    return count + len(await database.write("tidy_past_dedup", limit - count))
