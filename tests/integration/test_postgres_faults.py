@@ -14,7 +14,8 @@ from sqslite.adapters.stores.postgres.backend import PostgresBackend
 from sqslite.domain.errors import OutcomeUnknown, Overloaded, SqsliteError, StoreUnavailable
 from sqslite.domain.leases import Acked
 from sqslite.domain.messages import Delivery
-from sqslite.domain.queues import QueueSettings
+from sqslite.domain.ports import Claim
+from sqslite.domain.queues import Queue, QueueSettings
 from tests.conformance.world import message
 from tests.integration.postgres_server import PostgresServer
 
@@ -34,8 +35,9 @@ async def _opened(url: str, **options: float) -> AsyncIterator[PostgresBackend]:
 async def _delivered(backend: PostgresBackend, count: int) -> list[Delivery]:
     await backend.migrate()
     queue = await backend.catalog.ensure("orders", QueueSettings())
-    await backend.store.enqueue(queue.partition_id, [message() for _ in range(count)])
-    return await backend.store.claim(queue.partition_id, count, 60_000, SystemEntropy().secrets(count))
+    await backend.store.enqueue(queue, [message() for _ in range(count)])
+    claim = Claim(limit=count, visibility_ms=60_000, secrets=SystemEntropy().secrets(count))
+    return await backend.store.claim(queue, claim)
 
 
 async def _sleeping(backend: PostgresBackend, *, writing: bool) -> asyncio.Task[object]:
@@ -67,10 +69,10 @@ async def test_a_server_killed_under_a_statement_tells_reads_from_writes_and_is_
             await asyncio.wait_for(read, LONG_S)
         for _ in range(3):
             with pytest.raises(StoreUnavailable):
-                await asyncio.wait_for(backend.store.enqueue(1, [message()]), LONG_S)
+                await asyncio.wait_for(backend.store.enqueue(Queue(name="orders", partition_id=1), [message()]), LONG_S)
         private_postgres.start()
         queue = await asyncio.wait_for(backend.catalog.ensure("orders", QueueSettings()), LONG_S)
-        assert len(await backend.store.enqueue(queue.partition_id, [message()])) == 1
+        assert len(await backend.store.enqueue(queue, [message()])) == 1
 
 
 async def test_calls_wait_out_a_short_restart_and_all_succeed(private_postgres: PostgresServer):
@@ -160,7 +162,7 @@ async def test_a_cancelled_write_runs_to_its_end_and_gives_its_connection_back(p
             other.rollback()
         with pytest.raises(asyncio.CancelledError):
             await ack
-        assert await backend.stats.peek(receipt.partition_id, 0, 1) == []
+        assert await backend.stats.sight(receipt.message_id) is None
 
 
 async def test_a_deadlock_is_tried_again_and_nobody_notices(private_postgres: PostgresServer):

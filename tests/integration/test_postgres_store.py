@@ -11,9 +11,10 @@ from sqslite.adapters.entropy import SystemEntropy
 from sqslite.adapters.stores.postgres.backend import PostgresBackend
 from sqslite.adapters.stores.postgres.claim_cursor import AlwaysFromTheStart
 from sqslite.domain.leases import Acked, Refusal
+from sqslite.domain.lifecycle import State
 from sqslite.domain.limits import ms
 from sqslite.domain.messages import Delivery
-from sqslite.domain.ports import RequeueAt
+from sqslite.domain.ports import Claim, RequeueAt
 from sqslite.domain.queues import Queue, QueueSettings
 from tests.conformance.suite import StoreConformance
 from tests.conformance.world import World, message
@@ -34,7 +35,8 @@ async def _orders(backend: PostgresBackend) -> Queue:
 
 
 async def _claim(backend: PostgresBackend, queue: Queue, limit: int, visibility_ms: int = 60_000) -> list[Delivery]:
-    return await backend.store.claim(queue.partition_id, limit, visibility_ms, SystemEntropy().secrets(limit))
+    claim = Claim(limit=limit, visibility_ms=visibility_ms, secrets=SystemEntropy().secrets(limit))
+    return await backend.store.claim(queue, claim)
 
 
 async def test_eight_claimers_at_once_take_two_thousand_messages_each_exactly_once(
@@ -42,7 +44,7 @@ async def test_eight_claimers_at_once_take_two_thousand_messages_each_exactly_on
 ):
     backend = postgres_on_its_own_time
     queue = await _orders(backend)
-    ids = await backend.store.enqueue(queue.partition_id, [message() for _ in range(MESSAGES)])
+    ids = [accepted.id for accepted in await backend.store.enqueue(queue, [message() for _ in range(MESSAGES)])]
     taken: Counter[int] = Counter()
 
     async def take() -> None:
@@ -56,7 +58,8 @@ async def test_eight_claimers_at_once_take_two_thousand_messages_each_exactly_on
 
     await asyncio.wait_for(asyncio.gather(*[take() for _ in range(CLAIMERS)]), 60)
     assert taken == Counter(ids)
-    assert await backend.stats.peek(queue.partition_id, 0, 1) == []
+    (depth,) = await backend.stats.depths([queue])
+    assert (depth.ready, depth.delayed, depth.in_flight) == (0, 0, 0)
 
 
 async def test_two_nodes_with_cursors_of_their_own_leave_nothing_behind(
@@ -66,7 +69,7 @@ async def test_two_nodes_with_cursors_of_their_own_leave_nothing_behind(
     await other.open()
     try:
         queue = await _orders(one)
-        ids = await one.store.enqueue(queue.partition_id, [message() for _ in range(40)])
+        ids = [accepted.id for accepted in await one.store.enqueue(queue, [message() for _ in range(40)])]
         claimed = [d.message.id for node in (one, other, one, other) for d in await _claim(node, queue, 10)]
         assert sorted(claimed) == ids
     finally:
@@ -77,7 +80,7 @@ async def test_time_is_the_databases_own(postgres_on_its_own_time: PostgresBacke
     backend = postgres_on_its_own_time
     queue = await _orders(backend)
     (database_now,) = (await backend._connections.read(b"SELECT now()", []))[0]
-    await backend.store.enqueue(queue.partition_id, [message(), message(delay_ms=60_000)])
+    await backend.store.enqueue(queue, [message(), message(delay_ms=60_000)])
     (delivery,) = await _claim(backend, queue, 10, 1_000)
     assert database_now <= delivery.message.enqueued_at <= database_now + timedelta(seconds=10)
     assert delivery.message.enqueued_at.utcoffset() == UTC.utcoffset(None)
@@ -95,18 +98,18 @@ async def test_messages_sent_at_real_speed_are_all_found_from_the_cursor(postgre
     backend = postgres_on_its_own_time
     queue = await _orders(backend)
     for _ in range(50):
-        await backend.store.enqueue(queue.partition_id, [message()])
+        await backend.store.enqueue(queue, [message()])
         assert len(await _claim(backend, queue, 1)) == 1
 
 
 async def test_an_error_text_with_a_nul_is_kept_as_far_as_a_database_can(postgres_backend: PostgresBackend):
     queue = await _orders(postgres_backend)
-    await postgres_backend.store.enqueue(queue.partition_id, [message()])
+    await postgres_backend.store.enqueue(queue, [message()])
     (delivery,) = await _claim(postgres_backend, queue, 1)
     held = await postgres_backend.store.held(queue.partition_id, [delivery.receipt])
     requeue = RequeueAt(held.leases[0], held.now, "a\0b")
     assert await postgres_backend.store.settle(queue.partition_id, [requeue]) == [True]
-    (seen,) = await postgres_backend.stats.peek(queue.partition_id, 0, 1)
+    (seen,) = await postgres_backend.stats.peek(queue.partition_id, State.READY, None, 1)
     assert seen.last_error == "a\N{REPLACEMENT CHARACTER}b"
 
 
@@ -116,12 +119,12 @@ async def test_an_id_that_no_message_can_have_is_missing(postgres_backend: Postg
 
 async def test_a_settlement_given_twice_in_one_call_is_applied_once(postgres_backend: PostgresBackend):
     queue = await _orders(postgres_backend)
-    await postgres_backend.store.enqueue(queue.partition_id, [message()])
+    await postgres_backend.store.enqueue(queue, [message()])
     (delivery,) = await _claim(postgres_backend, queue, 1)
     held = await postgres_backend.store.held(queue.partition_id, [delivery.receipt])
     requeues = [RequeueAt(held.leases[0], held.now), RequeueAt(held.leases[0], held.now + ms(60_000))]
     assert await postgres_backend.store.settle(queue.partition_id, requeues) == [True, False]
-    (seen,) = await postgres_backend.stats.peek(queue.partition_id, 0, 1)
+    (seen,) = await postgres_backend.stats.peek(queue.partition_id, State.READY, None, 1)
     assert seen.not_before == held.now
 
 
