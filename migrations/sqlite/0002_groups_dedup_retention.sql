@@ -53,10 +53,10 @@ CREATE INDEX messages_ready ON messages (partition_id, not_before, id, lease_unt
 CREATE INDEX messages_in_flight ON messages (partition_id, lease_until, id) WHERE lease_until IS NOT NULL;
 -- A leased message that outlives its retention is dealt with when its lease is settled.
 CREATE INDEX messages_expiring ON messages (expires_at) WHERE expires_at IS NOT NULL AND lease_until IS NULL;
--- The heads of a group: of a FIFO queue, and of a fair one.
-CREATE INDEX messages_in_group ON messages (partition_id, group_id, id, not_before, expires_at)
+-- The heads of a group in a FIFO queue, and those in a fair one, which are also the next to come due.
+CREATE INDEX messages_in_group ON messages (partition_id, group_id, id, not_before, lease_until, expires_at)
     WHERE group_id IS NOT NULL AND lease_until IS NULL;
-CREATE INDEX messages_in_group_by_age ON messages (partition_id, group_id, not_before, id, expires_at)
+CREATE INDEX messages_due_in_group ON messages (partition_id, group_id, not_before, id, lease_until, expires_at)
     WHERE group_id IS NOT NULL AND lease_until IS NULL;
 -- What may block a group of a FIFO queue: few rows, whatever the backlog.
 CREATE INDEX messages_delivered_in_group ON messages (partition_id, group_id, lease_until, not_before, id)
@@ -72,7 +72,7 @@ CREATE TABLE message_groups (
     -- When a claim should look at the group, 0 at once; NULL while it is known that leases block it.
     look_at      INTEGER,
     PRIMARY KEY (partition_id, group_id)
-) WITHOUT ROWID;
+);
 CREATE INDEX message_groups_in_turn ON message_groups (partition_id, look_at, turn) WHERE look_at IS NOT NULL;
 
 -- One row: the turn that was drawn last.
@@ -85,7 +85,7 @@ CREATE TABLE dedup (
     message_id   INTEGER NOT NULL,
     expires_at   INTEGER NOT NULL,
     PRIMARY KEY (partition_id, dedup_id)
-) WITHOUT ROWID;
+);
 CREATE INDEX dedup_expiring ON dedup (expires_at);
 
 -- Partitions of purged and deleted queues, whose messages are deleted in steps.

@@ -91,6 +91,7 @@ class SqliteQueueCatalog:
             return None
         dropped = {"partition_id": rows[0]["partition_id"], "dropped_at": stored_instant(self._clock.now())}
         await writer.execute_fetchall(_SQL["drop_partition"], dropped)
+        await writer.execute_fetchall(_SQL["drop_depths"], dropped)
         return rows[0]
 
     def _row(self, name: str, settings: QueueSettings) -> dict[str, object]:

@@ -15,7 +15,6 @@ _TIDY = (
     "tidy_dedup",
     "tidy_redrives",
     "tidy_dedup_past",
-    "tidy_depths",
     "tidy_partitions",
 )
 

@@ -44,7 +44,7 @@ class SqliteQueueStats:
             "counted_max": DEPTH_EXACT_MAX + 1,
         }
         by_partition = {row["partition_id"]: row for row in await self._connections.read(_SQL["depths"], asked)}
-        return [_depth(queue.name, by_partition[queue.partition_id], now) for queue in queues]
+        return [_depth(queue.name, by_partition.get(queue.partition_id), now) for queue in queues]
 
     async def totals(self, partition_ids: Sequence[int]) -> list[Totals]:
         """Read what was added up."""
@@ -96,8 +96,10 @@ class SqliteQueueStats:
         return Sighting(now=now, queue=queue, message=message_of(row), blocked_by=blocked_by)
 
 
-def _depth(queue: str, row: sqlite3.Row, now: datetime) -> Depth:
-    """Of ready and delayed messages at most one is taken from their sum, so that both are exact where either is low."""
+def _depth(queue: str, row: sqlite3.Row | None, now: datetime) -> Depth:
+    """Of ready and delayed messages one is the rest of their sum, so that both are exact where either is low."""
+    if row is None:
+        return Depth(queue=queue, ready=0, delayed=0, in_flight=0, oldest_ready_age_ms=None)
     unleased, ready, delayed = row["unleased"], row["ready"], row["delayed"]
     if ready <= DEPTH_EXACT_MAX:
         delayed = unleased - ready

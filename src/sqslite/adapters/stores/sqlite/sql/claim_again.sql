@@ -5,5 +5,5 @@ SELECT
 FROM messages INDEXED BY messages_of_attempt
 WHERE partition_id = :partition_id
   AND attempt_id = :attempt_id
-  AND lease_until > :now
+  AND lease_until IS NOT NULL
   AND claimed_at > :since

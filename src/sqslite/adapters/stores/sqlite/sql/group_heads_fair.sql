@@ -3,7 +3,7 @@ FROM json_each(:groups) AS asked
 CROSS JOIN messages
 WHERE messages.id IN (
     SELECT id
-    FROM messages INDEXED BY messages_in_group_by_age
+    FROM messages INDEXED BY messages_due_in_group
     WHERE partition_id = :partition_id
       AND group_id = asked.value
       AND lease_until IS NULL

@@ -3,7 +3,7 @@ SELECT
     asked.value AS group_id,
     (
         SELECT not_before
-        FROM messages INDEXED BY messages_in_group_by_age
+        FROM messages INDEXED BY messages_due_in_group
         WHERE partition_id = :partition_id
           AND group_id = asked.value
           AND lease_until IS NULL

@@ -5,5 +5,6 @@ FROM messages INDEXED BY messages_in_flight
 WHERE partition_id = :partition_id
   AND lease_until IS NOT NULL
   AND (lease_until, id) > (:after_at, :after_id)
+  AND EXISTS (SELECT 1 FROM queues WHERE queues.partition_id = :partition_id)
 ORDER BY lease_until, id
 LIMIT :limit

@@ -6,5 +6,6 @@ WHERE partition_id = :partition_id
   AND lease_until IS NULL
   AND (not_before, id) > (:after_at, :after_id)
   AND not_before <= :until
+  AND EXISTS (SELECT 1 FROM queues WHERE queues.partition_id = :partition_id)
 ORDER BY not_before, id
 LIMIT :limit

@@ -1,5 +1,5 @@
 SELECT id, group_id
-FROM messages
+FROM messages NOT INDEXED
 WHERE id IN (SELECT value FROM json_each(:ids))
   AND partition_id = :partition_id
   AND lease_until IS NULL

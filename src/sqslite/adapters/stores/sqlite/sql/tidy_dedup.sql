@@ -1,6 +1,6 @@
 DELETE FROM dedup
-WHERE (partition_id, dedup_id) IN (
-    SELECT dedup.partition_id, dedup_id
+WHERE rowid IN (
+    SELECT dedup.rowid
     FROM dropped_partitions
     CROSS JOIN dedup
     WHERE dedup.partition_id = dropped_partitions.partition_id

@@ -1,6 +1,6 @@
 DELETE FROM dedup
-WHERE (partition_id, dedup_id) IN (
-    SELECT partition_id, dedup_id
+WHERE rowid IN (
+    SELECT dedup.rowid
     FROM dedup INDEXED BY dedup_expiring
     WHERE expires_at <= :now
     LIMIT :limit

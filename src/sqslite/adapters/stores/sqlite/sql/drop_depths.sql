@@ -1,0 +1,2 @@
+DELETE FROM depths
+WHERE partition_id = :partition_id

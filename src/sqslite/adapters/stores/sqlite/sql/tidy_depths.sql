@@ -1,3 +1,0 @@
-DELETE FROM depths
-WHERE partition_id IN (SELECT partition_id FROM dropped_partitions LIMIT :limit)
-RETURNING 1
