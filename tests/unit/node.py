@@ -38,6 +38,18 @@ class Plan(Iterator[Fault]):
         return self.faults.popleft()
 
 
+class NotedWakeups(LocalWakeups):
+    """Notes whom it was told to wake."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        self.told: list[tuple[str, int]] = []
+
+    def notify(self, queue: str, count: int) -> None:
+        self.told.append((queue, count))
+        super().notify(queue, count)
+
+
 @dataclass
 class Node:
     """`backend` is what the messages really are in; `service` and `sweep` see it through the node's own store."""
