@@ -11,7 +11,7 @@ import os
 import random
 import sys
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqslite.domain.service import Nack
@@ -48,7 +48,9 @@ async def consume(url: str, queue: str, out: Path) -> None:
             write(
                 {
                     "claim": claim,
-                    "claimed_at": (until - timedelta(milliseconds=VISIBILITY_MS)).isoformat(),
+                    # The claim took place a little before: the database dates it from the start of its transaction,
+                    # which may lie before the end of the work that it had to wait for.
+                    "claimed_at": datetime.now(UTC).isoformat(),
                     "lease_until": until.isoformat(),
                     "messages": [[m.id, m.group_id, json.loads(m.body), m.delivery_count] for m in messages],
                 }
