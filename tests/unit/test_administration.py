@@ -82,7 +82,7 @@ async def test_fifo_cannot_change_and_all_else_can(own: Node):
         await own.administration.put("orders", QueueSettings(visibility_ms=1))
     changed, created = await own.administration.put("orders", QueueSettings(fifo=True, visibility_ms=1))
     assert (changed.settings.visibility_ms, created) == (1, False)
-    with pytest.raises(InvalidValue, match="^fair must be false for a FIFO queue"):
+    with pytest.raises(InvalidValue, match=r"^fair must be false for a FIFO queue"):
         await own.administration.put("orders", QueueSettings(fifo=True, fair=True))
 
 
@@ -214,8 +214,8 @@ async def test_a_dead_letter_finds_the_partition_that_its_queue_has_now():
     assert own.observer.dead_lettered_count == 3
 
 
-async def test_settling_the_leases_of_a_queue_that_is_deleted_meanwhile_does_not_bring_it_back():
-    own, store, quicker = raced()
+async def test_settling_the_leases_of_a_queue_that_is_deleted_meanwhile_does_not_bring_it_back(own: Node):
+    quicker = own.neighbour()
     await quicker.enqueue()
     await quicker.claim_one(visibility_ms=1)
     own.shift(1)
