@@ -1,0 +1,202 @@
+"""Why a message is or is not delivered now: one reason in words, a code, and when that changes by itself."""
+
+from datetime import datetime
+
+import pytest
+from msgspec.structs import replace
+
+from sqslite.adapters.clock import VirtualClock
+from sqslite.domain.errors import MessageNotFound
+from sqslite.domain.explain import Why, explain
+from sqslite.domain.lifecycle import State
+from sqslite.domain.limits import RETENTION_MS_DEFAULT, ms
+from sqslite.domain.messages import BodyKind, Message
+from sqslite.domain.ports import Sighting
+from sqslite.domain.queues import Queue, QueueSettings
+from sqslite.domain.service import Nack
+from sqslite.domain.sweep import Wish
+from tests.unit.node import Node, message, node
+
+NOW = VirtualClock().now()
+SOON, LATER = NOW + ms(1_500), NOW + ms(9_000)
+ORDERS = Queue(name="orders", partition_id=1)
+PAUSED = replace(ORDERS, paused=True)
+FIFO = replace(ORDERS, settings=QueueSettings(fifo=True))
+
+
+def seen(queue: Queue = ORDERS, blocked_by: int | None = None, **fields: object) -> Sighting:
+    return Sighting(now=NOW, queue=queue, blocked_by=blocked_by, message=replace(READY, **fields))
+
+
+READY = Message(
+    id=7,
+    body=b"1",
+    body_kind=BodyKind.JSON,
+    attributes={},
+    enqueued_at=NOW,
+    not_before=NOW,
+    lease_until=None,
+    expires_at=LATER,
+    delivery_count=0,
+    deliveries_before=0,
+    max_retries=5,
+    dlq=None,
+    trace_id=None,
+    group_id=None,
+    last_error=None,
+    origin_queue=None,
+    origin_delivery_count=None,
+)
+
+CASES = [
+    (seen(), State.READY, Why.READY, "it can be received now", LATER),
+    (seen(expires_at=None), State.READY, Why.READY, "it can be received now", None),
+    (
+        seen(not_before=SOON),
+        State.DELAYED,
+        Why.DELAYED,
+        "it is delayed until 2026-01-01T00:00:01.500Z",
+        SOON,
+    ),
+    (
+        seen(not_before=SOON, delivery_count=3),
+        State.DELAYED,
+        Why.WAITING_FOR_RETRY,
+        "delivery 3 failed; the next one is possible at 2026-01-01T00:00:01.500Z",
+        SOON,
+    ),
+    (
+        seen(lease_until=SOON, delivery_count=1),
+        State.LEASED,
+        Why.LEASED,
+        "a receiver holds it until 2026-01-01T00:00:01.500Z, unless it acks or gives it up before",
+        SOON,
+    ),
+    (
+        seen(lease_until=NOW, delivery_count=1),
+        State.LEASED,
+        Why.LEASE_ENDED,
+        "its lease ended at 2026-01-01T00:00:00.000Z and is settled within a second",
+        None,
+    ),
+    (
+        seen(expires_at=NOW),
+        State.READY,
+        Why.RETENTION_OVER,
+        "its retention ended at 2026-01-01T00:00:00.000Z: it is not delivered, and deleted soon",
+        None,
+    ),
+    (seen(PAUSED), State.READY, Why.QUEUE_PAUSED, "queue orders is paused until somebody resumes it", None),
+    (
+        seen(FIFO, 3, group_id="it's"),
+        State.READY,
+        Why.BEHIND_IN_GROUP,
+        'in group "it\'s" it comes behind message 3',
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("sighting", "state", "code", "reason", "changes_at"), CASES)
+def test_each_reason_in_words_as_a_code_and_when_it_changes(
+    sighting: Sighting, state: State, code: Why, reason: str, changes_at: datetime | None
+):
+    told = explain(sighting)
+    assert (told.state, told.code, told.reason, told.changes_at) == (state, code, reason, changes_at)
+
+
+def test_every_code_is_there():
+    assert {code for _, _, code, _, _ in CASES} == set(Why)
+
+
+@pytest.mark.parametrize(
+    ("sighting", "code"),
+    [
+        # A holder keeps the message whatever else is the case.
+        (seen(PAUSED, lease_until=SOON, expires_at=NOW), Why.LEASED),
+        (seen(PAUSED, lease_until=NOW, expires_at=NOW), Why.LEASE_ENDED),
+        # What is never delivered again need not wait.
+        (seen(PAUSED, expires_at=NOW, not_before=SOON), Why.RETENTION_OVER),
+        (seen(FIFO, 3, expires_at=NOW), Why.RETENTION_OVER),
+        # What changes by itself stands before what somebody must do.
+        (seen(PAUSED, not_before=SOON), Why.DELAYED),
+        (seen(PAUSED, not_before=SOON, delivery_count=1), Why.WAITING_FOR_RETRY),
+        (seen(FIFO, 3, not_before=SOON), Why.DELAYED),
+        (seen(replace(FIFO, paused=True), 3), Why.QUEUE_PAUSED),
+        # Only a FIFO queue holds a group back.
+        (seen(ORDERS, 3), Why.READY),
+        (seen(FIFO, None, delivery_count=1), Why.READY),
+    ],
+)
+def test_of_several_reasons_the_one_before_all_others(sighting: Sighting, code: Why):
+    assert explain(sighting).code is code
+
+
+@pytest.mark.parametrize("delivery_count", [0, 1])
+def test_a_message_whose_retention_ends_before_its_time_changes_at_that_end(delivery_count: int):
+    assert explain(seen(not_before=LATER, expires_at=SOON, delivery_count=delivery_count)).changes_at == SOON
+    assert explain(seen(not_before=LATER, expires_at=None, delivery_count=delivery_count)).changes_at == LATER
+
+
+def test_an_instant_is_told_in_utc_with_milliseconds():
+    odd = NOW.replace(microsecond=123_999)
+    assert "2026-01-01T00:00:00.123Z" in explain(seen(not_before=odd)).reason
+
+
+# Through a node
+
+
+@pytest.fixture
+def own() -> Node:
+    return node()
+
+
+async def why(on: Node, message_id: int) -> Why:
+    sighting, told = await on.inspection.explain(message_id)
+    assert sighting.message.id == message_id
+    return told.code
+
+
+async def test_a_message_is_explained_through_its_life(own: Node):
+    (one,) = await own.enqueue(message(delay_ms=1_000, retention_ms=60_000))
+    assert await why(own, one) is Why.DELAYED
+    own.shift(1_000)
+    assert await why(own, one) is Why.READY
+    held = await own.claim_one(visibility_ms=5_000)
+    sighting, told = await own.inspection.explain(one)
+    assert (told.code, told.changes_at) == (Why.LEASED, own.clock.now() + ms(5_000))
+    assert (sighting.queue.name, sighting.now) == ("orders", own.clock.now())
+    own.shift(5_000)
+    assert await why(own, one) is Why.LEASE_ENDED
+    await own.sweep.settle_due()
+    await own.administration.pause("orders")
+    assert await why(own, one) is Why.QUEUE_PAUSED
+    await own.administration.resume("orders")
+    held = await own.claim_one()
+    await own.service.nack([Nack(held.receipt, Wish(delay_ms=1_000))])
+    assert await why(own, one) is Why.WAITING_FOR_RETRY
+    own.shift(54_000)
+    assert await why(own, one) is Why.RETENTION_OVER
+    await own.sweep.clear()
+    with pytest.raises(MessageNotFound, match=rf"^message {one} does not exist"):
+        await own.inspection.explain(one)
+
+
+async def test_a_message_behind_another_is_explained_by_that_one(own: Node):
+    await own.create("orders", fifo=True)
+    first, second, third = await own.enqueue(*[message(group_id="a") for _ in range(3)])
+    told = [(await own.inspection.explain(one))[1] for one in (first, second, third)]
+    assert [one.code for one in told] == [Why.READY, Why.BEHIND_IN_GROUP, Why.BEHIND_IN_GROUP]
+    held = await own.claim_one()
+    assert await why(own, first) is Why.LEASED
+    assert f"message {first}" in (await own.inspection.explain(third))[1].reason
+    await own.service.ack([held.receipt])
+    assert await why(own, second) is Why.READY
+
+
+async def test_a_dead_letter_is_found_in_the_queue_that_it_went_to(own: Node):
+    (one,) = await own.enqueue(message(max_retries=1, dlq="dead"))
+    await own.service.nack([Nack((await own.claim_one()).receipt)])
+    sighting, told = await own.inspection.explain(one)
+    assert (sighting.queue.name, told.code) == ("dead", Why.READY)
+    assert told.changes_at == sighting.message.enqueued_at + ms(RETENTION_MS_DEFAULT)
