@@ -6,7 +6,7 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from sqslite.adapters.stores.postgres import errors
 from sqslite.adapters.stores.postgres.connections import ATTEMPTS_MAX, _insisted
-from sqslite.adapters.stores.postgres.database import with_time
+from sqslite.adapters.stores.postgres.database import SERVER_TIME, with_time
 from sqslite.domain.errors import OutcomeUnknown, Overloaded, StoreUnavailable
 
 
@@ -90,6 +90,6 @@ async def test_what_was_rolled_back_for_anothers_sake_is_tried_again_a_bounded_n
 
 def test_time_is_the_servers_or_the_parameter_past_the_last():
     text = "SELECT {now} + $2::interval, $10, {now}"
-    assert with_time(text, injected=False) == "SELECT now() + $2::interval, $10, now()"
+    assert with_time(text, injected=False) == f"SELECT {SERVER_TIME} + $2::interval, $10, {SERVER_TIME}"
     assert with_time(text, injected=True) == "SELECT $11::timestamptz + $2::interval, $10, $11::timestamptz"
     assert with_time("SELECT {now}", injected=True) == "SELECT $1::timestamptz"

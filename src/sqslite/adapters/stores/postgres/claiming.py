@@ -88,7 +88,7 @@ class Claiming:
         turns.update(zip(groups, sorted(drawn), strict=True))
         if first is not None and not turns:
             turns.update(await statements.write("claim_group", partition_id, first))
-        elif first is not None and first not in turns and len(turns) < limit:
+        elif first is not None and first not in turns:
             self._passed_over[partition_id] = first
         return turns
 

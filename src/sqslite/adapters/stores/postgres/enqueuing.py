@@ -1,4 +1,4 @@
-"""Enqueue: one statement where nothing must be looked up, else one transaction."""
+"""Enqueue: one statement, or, where duplicates must be looked for, one transaction."""
 
 from collections.abc import Sequence
 
@@ -20,20 +20,8 @@ async def enqueue(database: Database, queue: Queue, messages: Sequence[NewMessag
     grouped = queue.settings.discipline is not Discipline.STANDARD
     if any(message.dedup_id is not None for message in messages):
         return await database.transact(lambda statements: _once(statements, queue, messages, grouped=grouped))
-    if grouped:
-        return await database.transact(lambda statements: _in_groups(statements, queue, messages))
-    return await _inserted(database, queue, messages, grouped=False)
-
-
-async def _in_groups(statements: Statements, queue: Queue, messages: Sequence[NewMessage]) -> list[Accepted]:
-    await _lock_groups(statements, queue, messages)
-    return await _inserted(statements, queue, messages, grouped=True)
-
-
-async def _inserted(
-    statements: Statements, queue: Queue, messages: Sequence[NewMessage], *, grouped: bool
-) -> list[Accepted]:
-    rows = await statements.write("enqueue", queue.partition_id, *_columns(messages, grouped=grouped))
+    statement = "enqueue_grouped" if grouped else "enqueue"
+    rows = await database.write(statement, queue.partition_id, *_columns(messages, grouped=grouped))
     if not rows:
         raise PartitionDropped
     return [Accepted(message_id) for message_id in sorted(message_id for (message_id,) in rows)]
