@@ -99,3 +99,50 @@ async def test_a_failure_of_the_catalog_is_told_and_not_remembered(directory, ca
         await directory.find("orders")
     catalog.away = False
     assert await directory.find("orders") == made
+
+
+# By partition
+
+
+async def test_a_queue_is_known_by_its_partition_once_it_was_met(directory, catalog, clock):
+    made = await catalog.ensure("orders", QueueSettings())
+    assert directory.at(made.partition_id) is None
+    await directory.find("orders")
+    assert directory.at(made.partition_id) == made
+    assert directory.at(made.partition_id + 1) is None
+    # Nobody asks the catalog for that, so it is known for as long as there is room.
+    clock.shift(ms(60 * REMEMBERED_MS))
+    assert directory.at(made.partition_id) == made
+    assert catalog.asked == ["orders"]
+
+
+async def test_new_settings_are_known_by_partition_at_once(directory):
+    await directory.ensure("orders")
+    changed, _ = await directory.put("orders", QueueSettings(max_retries=9))
+    assert directory.at(changed.partition_id) == changed
+
+
+async def test_what_was_forgotten_is_asked_for_anew(directory, catalog):
+    made = await directory.ensure("orders")
+    directory.forget("orders")
+    assert directory.at(made.partition_id) is None
+    catalog.asked.clear()
+    assert await directory.find("orders") == made
+    assert catalog.asked == ["orders"]
+    directory.forget("never met")
+
+
+async def test_a_partition_that_a_queue_has_no_longer_is_not_its_own(directory, catalog, clock):
+    old = await directory.ensure("orders")
+    new = await catalog.renew("orders")
+    assert directory.at(old.partition_id) == old
+    clock.shift(ms(REMEMBERED_MS))
+    assert await directory.find("orders") == new
+    assert (directory.at(old.partition_id), directory.at(new.partition_id)) == (None, new)
+
+
+async def test_no_more_partitions_are_remembered_than_queues(directory, monkeypatch):
+    monkeypatch.setattr(directory_module, "REMEMBERED_QUEUES_MAX", 2)
+    met = [await directory.ensure(name) for name in ("a", "b", "c")]
+    assert [directory.at(queue.partition_id) for queue in met] == [None, *met[1:]]
+    assert len(directory._by_partition) == 2

@@ -13,6 +13,10 @@ from sqslite.domain.errors import (
     InvalidReceipt,
     InvalidValue,
     MessageNotFound,
+    QueueConflict,
+    QueueNotFound,
+    RedriveConflict,
+    RedriveNotFound,
     SqsliteError,
     StaleReceipt,
     shown,
@@ -89,3 +93,12 @@ def test_any_value_is_shown_in_a_bounded_text_of_one_line(value: object):
 )
 def test_a_value_is_shown_as_json_where_it_can_be_and_cut_where_it_is_long(value: object, text: str):
     assert shown(value) == text
+
+
+def test_refusals_about_queues_and_redrives_name_them():
+    assert str(QueueNotFound("orders")) == "queue orders does not exist"
+    told = str(QueueConflict("orders", True))
+    assert told == "fifo of queue orders is true and cannot change; delete the queue to create it anew"
+    assert "is false and" in str(QueueConflict("orders", False))
+    assert str(RedriveNotFound(7)) == "redrive 7 does not exist"
+    assert RedriveConflict("why").code == "redrive_conflict"

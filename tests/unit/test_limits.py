@@ -100,3 +100,56 @@ def test_the_limits_are_those_that_are_promised():
     assert (limits.VISIBILITY_MS_DEFAULT, limits.VISIBILITY_MS_MAX) == (30_000, 43_200_000)
     assert (limits.MAX_RETRIES_DEFAULT, limits.MAX_RETRIES_MAX) == (5, 1_000)
     assert limits.MESSAGE_ID_MAX == 9_007_199_254_740_991
+
+
+@pytest.mark.parametrize("text", ["a", "naïve ☃ 😀", " ", "x" * 128])
+def test_an_id_within_its_limit_is_taken(text: str):
+    assert limits.check_id("group_id", text, 128) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("", "1 to 128 characters"),
+        ("x" * 129, "at most 128 characters"),
+        ("a\0", "free of control characters"),
+        ("a\n", "free of control characters"),
+        ("\udfff", "free of control characters"),
+    ],
+)
+def test_an_id_that_is_empty_too_long_or_cannot_be_kept_is_refused(text: str, allowed: str):
+    with pytest.raises(InvalidValue, match=f"group_id must be {allowed}; got "):
+        limits.check_id("group_id", text, 128)
+
+
+def test_as_many_attributes_as_the_limit_are_taken_and_one_more_is_not():
+    limits.check_attributes({})
+    limits.check_attributes({"n" * 256: "two\nlines\tand \x7f"} | {str(n): "" for n in range(49)})
+    with pytest.raises(InvalidValue) as refusal:
+        limits.check_attributes({str(n): "" for n in range(51)})
+    assert str(refusal.value) == "attributes must be at most 50 attributes; got 51"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "field", "text"),
+    [
+        ({"": "x"}, "attributes", "attributes must be 1 to 256 characters; got "),
+        ({"n" * 257: "x"}, "attributes", "attributes must be at most 256 characters; got "),
+        ({"a\t": "x"}, "attributes", "attributes must be free of control characters; got "),
+        ({"a": "x\0"}, "attributes.a", "attributes.a must be free of NUL and of lone surrogates; got "),
+        ({"a": "\ud800"}, "attributes.a", "attributes.a must be free of NUL and of lone surrogates; got "),
+        ({"fine": "x", "b": "\0"}, "attributes.b", "attributes.b must be free of NUL"),
+    ],
+)
+def test_an_attribute_that_no_storage_keeps_is_refused_by_its_name(attributes: dict[str, str], field: str, text: str):
+    with pytest.raises(InvalidValue) as refusal:
+        limits.check_attributes(attributes)
+    assert str(refusal.value).startswith(text)
+    assert refusal.value.field == field
+
+
+def test_the_limits_of_groups_retention_and_redrives_are_those_that_are_promised():
+    assert (limits.GROUP_ID_CHARS_MAX, limits.DEDUP_ID_CHARS_MAX, limits.ATTEMPT_ID_CHARS_MAX) == (128, 128, 128)
+    assert (limits.DEDUP_MS_DEFAULT, limits.DEDUP_MS_MAX, limits.ATTEMPT_MS) == (300_000, 86_400_000, 300_000)
+    assert (limits.RETENTION_MS_DEFAULT, limits.RETENTION_MS_MAX) == (345_600_000, 1_209_600_000)
+    assert (limits.ATTRIBUTES_MAX, limits.ATTRIBUTE_NAME_CHARS_MAX, limits.REDRIVE_RATE_MAX) == (50, 256, 10_000)

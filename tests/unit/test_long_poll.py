@@ -7,29 +7,18 @@ from typing import TypeVar
 
 import pytest
 
-from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.stores.faulty import Fault, FaultyStore
 from sqslite.adapters.stores.intercepted import InterceptedStore
-from sqslite.adapters.wakeups.local import LocalWakeups
 from sqslite.domain.errors import InvalidValue, StoreUnavailable
-from sqslite.domain.limits import WAIT_MS_MAX, ms
-from sqslite.domain.messages import Delivery
+from sqslite.domain.limits import WAIT_MS_MAX
 from sqslite.domain.ports import Store
 from sqslite.domain.service import Nack
 from sqslite.domain.sweep import PAUSE_MS, Wish
-from sqslite.entrypoints.http.parking import unless_gone
-from tests.unit.node import Node, Plan, message, node
-from tests.unit.rest import rest
+from tests.unit.node import Node, Plan, message
+from tests.unit.polls import Poll, ids, parked, waited
 from tests.unit.test_wakeups import settled
 
 T = TypeVar("T")
-Poll = asyncio.Task[list[Delivery]]
-
-
-def waited(decorate: Callable[[Store], Store] = lambda store: store) -> tuple[Node, LocalWakeups]:
-    clock = VirtualClock()
-    wakeups = LocalWakeups(clock)
-    return node(decorate, clock=clock, wakeups=wakeups), wakeups
 
 
 @pytest.fixture
@@ -38,24 +27,6 @@ def own() -> Iterator[Node]:
     yield made
     assert not wakeups._watches
     assert not wakeups._lookers
-
-
-async def parked(
-    on: Node,
-    limit: int = 1,
-    wait_ms: int | None = 20_000,
-    queue: str = "orders",
-    wanted: Callable[[], bool] = lambda: True,
-) -> Poll:
-    """A poll that has found nothing and waits."""
-    poll = asyncio.ensure_future(on.service.claim(queue, limit, None, wait_ms, wanted))
-    await settled()
-    assert not poll.done()
-    return poll
-
-
-def ids(poll: Poll) -> list[int]:
-    return [delivery.message.id for delivery in poll.result()]
 
 
 async def test_an_empty_wait_ends_exactly_at_its_time(own: Node):
@@ -300,66 +271,6 @@ async def test_a_store_that_refuses_tells_its_own_caller_and_others_still_get_th
     assert ids(second) == sent
 
 
-# Clients that hang up
-
-
-async def test_a_waiter_that_nobody_wants_leases_nothing_and_hands_its_wake_up_on(own: Node):
-    gone = await parked(own, wanted=lambda: False)
-    also_gone = await parked(own, wanted=lambda: False)
-    there = await parked(own)
-    sent = await own.enqueue()
-    await settled()
-    assert (gone.result(), also_gone.result(), ids(there)) == ([], [], sent)
-    assert there.result()[0].message.delivery_count == 1
-
-
-async def test_where_all_have_hung_up_the_message_stays(own: Node):
-    gone = await parked(own, wanted=lambda: False)
-    await own.enqueue()
-    await settled()
-    assert gone.result() == []
-    assert (await own.claim_one()).message.delivery_count == 1
-
-
-class Client:
-    """A request whose client may hang up."""
-
-    def __init__(self) -> None:
-        self.gone = asyncio.Event()
-
-    async def receive(self) -> dict[str, str]:
-        await self.gone.wait()
-        return {"type": "http.disconnect"}
-
-
-async def test_what_was_claimed_for_a_client_that_is_gone_is_released_at_once(own: Node):
-    await own.enqueue(message(), message())
-    client = Client()
-
-    async def claim(wanted: Callable[[], bool]) -> list[Delivery]:
-        claimed = await own.service.claim("orders", 10, None, None, wanted)
-        assert len(claimed) == 2
-        client.gone.set()
-        await settled()
-        return claimed
-
-    assert await unless_gone(client, claim, own.service.release) == []
-    assert [delivery.message.delivery_count for delivery in await own.service.claim("orders")] == [2, 2]
-
-
-async def test_a_client_that_stays_gets_what_was_claimed_and_no_task_is_left(own: Node):
-    before = asyncio.all_tasks()
-    sent = await own.enqueue()
-    claimed = await unless_gone(Client(), lambda wanted: own.service.claim("orders", 1, wanted=wanted), _never)
-    assert [delivery.message.id for delivery in claimed] == sent
-    await settled()
-    assert asyncio.all_tasks() == before
-
-
-async def _never(_: object) -> None:
-    raise AssertionError("nothing is to be released")
-
-
 # The end
 
 
@@ -387,29 +298,3 @@ async def test_after_hundreds_of_polls_no_task_and_no_queue_is_kept(own: Node):
                 await poll
     await settled()
     assert asyncio.all_tasks() == before
-
-
-# REST
-
-
-async def test_a_receive_over_rest_waits_and_is_answered_with_the_message():
-    async with rest() as api:
-        poll = asyncio.ensure_future(api.receive(wait_ms=20_000))
-        await settled()
-        assert not poll.done()
-        message_id = await api.enqueue()
-        await settled()
-        assert [message["id"] for message in poll.result()] == [message_id]
-        empty = asyncio.ensure_future(api.receive(wait_ms=20_000))
-        await settled()
-        await api.clock.advance(ms(20_000))
-        await settled()
-        assert empty.result() == []
-
-
-@pytest.mark.parametrize("sent", ["-1", "60001", '"1"', "1.5", "true"])
-async def test_a_wait_that_is_none_is_refused_by_name_over_rest(sent: str):
-    async with rest() as api:
-        answer = await api.post("/v1/queues/orders:receive", f'{{"wait_ms":{sent}}}'.encode())
-        assert answer.status_code == 400
-        assert answer.json()["error"].startswith("wait_ms must be ")

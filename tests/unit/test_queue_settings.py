@@ -119,3 +119,38 @@ async def test_a_queue_is_not_its_own_dead_letter_queue(own: Node):
         await own.administration.put("orders", QueueSettings(dlq="orders"))
     with pytest.raises(QueueNotFound):
         await own.administration.get("orders")
+
+
+@pytest.mark.parametrize(("before", "after"), [({}, {"fair": True}), ({"fair": True}, {})])
+async def test_fairness_can_be_switched_on_and_off_and_nothing_is_lost(own: Node, before: dict, after: dict):
+    await put(own, **before)
+    ids = await own.enqueue(*[message(group_id=group) for group in "aab"])
+    await put(own, **after)
+    ids += await own.enqueue(*[message(group_id=group) for group in "aab"])
+    assert sorted(delivery.message.id for delivery in await own.service.claim("orders", 10)) == ids
+
+
+async def test_a_new_retention_holds_for_what_is_enqueued_from_then_on(own: Node):
+    await put(own, retention_ms=1_000)
+    await own.enqueue()
+    await put(own, retention_ms=9_000)
+    await own.enqueue()
+    assert [(m.expires_at - own.clock.now()) / ms(1) for m in await own.messages()] == [1_000, 9_000]
+
+
+async def test_a_new_deduplication_window_holds_for_what_is_enqueued_from_then_on(own: Node):
+    await put(own, dedup_ms=1_000)
+    (first,) = await own.enqueue(message(dedup_id="d"))
+    await put(own, dedup_ms=60_000)
+    own.shift(999)
+    assert await own.enqueue(message(dedup_id="d")) == [first]
+    own.shift(1)
+    (second,) = await own.enqueue(message(dedup_id="d"))
+    own.shift(59_999)
+    assert await own.enqueue(message(dedup_id="d")) == [second]
+
+
+async def test_pausing_leaves_the_settings_as_they_are(own: Node):
+    await put(own, fair=True, visibility_ms=7_000)
+    await own.administration.pause("orders")
+    assert (await own.administration.get("orders")).settings == QueueSettings(fair=True, visibility_ms=7_000)

@@ -1,0 +1,108 @@
+"""Long polls whose clients hang up, and long polls over REST."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from sqslite.domain.limits import ms
+from sqslite.domain.messages import Delivery
+from sqslite.entrypoints.http.parking import unless_gone
+from tests.unit.node import Node, message
+from tests.unit.polls import ids, parked, waited
+from tests.unit.rest import rest
+from tests.unit.test_wakeups import settled
+
+
+@pytest.fixture
+def own() -> Iterator[Node]:
+    made, wakeups = waited()
+    yield made
+    assert not wakeups._watches
+    assert not wakeups._lookers
+
+
+# Clients that hang up
+
+
+async def test_a_waiter_that_nobody_wants_leases_nothing_and_hands_its_wake_up_on(own: Node):
+    gone = await parked(own, wanted=lambda: False)
+    also_gone = await parked(own, wanted=lambda: False)
+    there = await parked(own)
+    sent = await own.enqueue()
+    await settled()
+    assert (gone.result(), also_gone.result(), ids(there)) == ([], [], sent)
+    assert there.result()[0].message.delivery_count == 1
+
+
+async def test_where_all_have_hung_up_the_message_stays(own: Node):
+    gone = await parked(own, wanted=lambda: False)
+    await own.enqueue()
+    await settled()
+    assert gone.result() == []
+    assert (await own.claim_one()).message.delivery_count == 1
+
+
+class Client:
+    """A request whose client may hang up."""
+
+    def __init__(self) -> None:
+        self.gone = asyncio.Event()
+
+    async def receive(self) -> dict[str, str]:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+
+async def test_what_was_claimed_for_a_client_that_is_gone_is_released_at_once(own: Node):
+    await own.enqueue(message(), message())
+    client = Client()
+
+    async def claim(wanted: Callable[[], bool]) -> list[Delivery]:
+        claimed = await own.service.claim("orders", 10, None, None, wanted)
+        assert len(claimed) == 2
+        client.gone.set()
+        await settled()
+        return claimed
+
+    assert await unless_gone(client, claim, own.service.release) == []
+    assert [delivery.message.delivery_count for delivery in await own.service.claim("orders")] == [2, 2]
+
+
+async def test_a_client_that_stays_gets_what_was_claimed_and_no_task_is_left(own: Node):
+    before = asyncio.all_tasks()
+    sent = await own.enqueue()
+    claimed = await unless_gone(Client(), lambda wanted: own.service.claim("orders", 1, wanted=wanted), _never)
+    assert [delivery.message.id for delivery in claimed] == sent
+    await settled()
+    assert asyncio.all_tasks() == before
+
+
+async def _never(_: object) -> None:
+    raise AssertionError("nothing is to be released")
+
+
+# REST
+
+
+async def test_a_receive_over_rest_waits_and_is_answered_with_the_message():
+    async with rest() as api:
+        poll = asyncio.ensure_future(api.receive(wait_ms=20_000))
+        await settled()
+        assert not poll.done()
+        message_id = await api.enqueue()
+        await settled()
+        assert [message["id"] for message in poll.result()] == [message_id]
+        empty = asyncio.ensure_future(api.receive(wait_ms=20_000))
+        await settled()
+        await api.clock.advance(ms(20_000))
+        await settled()
+        assert empty.result() == []
+
+
+@pytest.mark.parametrize("sent", ["-1", "60001", '"1"', "1.5", "true"])
+async def test_a_wait_that_is_none_is_refused_by_name_over_rest(sent: str):
+    async with rest() as api:
+        answer = await api.post("/v1/queues/orders:receive", f'{{"wait_ms":{sent}}}'.encode())
+        assert answer.status_code == 400
+        assert answer.json()["error"].startswith("wait_ms must be ")
