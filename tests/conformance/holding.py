@@ -18,7 +18,7 @@ class Holding:
         delivery = await world.claim_one(queue)
         claimed_at = world.now
         world.advance(500)
-        assert await world.ack(delivery.receipt) == [Acked(claimed_at)]
+        assert await world.ack(delivery.receipt) == [Acked(claimed_at, queue.partition_id)]
         world.advance(VISIBILITY_MS * 10)
         assert (await world.store.expired(10)).leases == []
         assert await world.claim(queue) == []
@@ -37,14 +37,18 @@ class Holding:
         one, two, three = [d.receipt for d in await world.claim(queue)]
         await world.ack(two)
         forged = replace(three, secret=b"\0" * SECRET_BYTES)
-        assert await world.ack(two, forged, one) == [Refusal.MISSING, Refusal.STALE, Acked(world.now)]
+        assert await world.ack(two, forged, one) == [
+            Refusal.MISSING,
+            Refusal.STALE,
+            Acked(world.now, queue.partition_id),
+        ]
         assert [m.id for m in await world.messages(queue)] == [three.message_id]
 
     async def test_a_receipt_given_twice_in_one_call_counts_twice(self, world: World):
         queue = await world.queue()
         await world.enqueue(queue)
         receipt = (await world.claim_one(queue)).receipt
-        assert await world.ack(receipt, receipt) == [Acked(world.now)] * 2
+        assert await world.ack(receipt, receipt) == [Acked(world.now, queue.partition_id)] * 2
 
     async def test_a_forged_secret_acks_nothing(self, world: World):
         queue = await world.queue()
@@ -68,7 +72,7 @@ class Holding:
         await world.enqueue(queue)
         delivery = await world.claim_one(queue, 1_000)
         world.advance(5_000)
-        assert await world.ack(delivery.receipt) == [Acked(world.now - ms(5_000))]
+        assert await world.ack(delivery.receipt) == [Acked(world.now - ms(5_000), queue.partition_id)]
 
     async def test_a_requeued_but_not_reclaimed_receipt_still_acks(self, world: World):
         queue = await world.queue()
@@ -76,7 +80,7 @@ class Holding:
         delivery = await world.claim_one(queue, 1_000)
         world.advance(5_000)
         await world.requeue_expired()
-        assert await world.ack(delivery.receipt) == [Acked(world.now - ms(5_000))]
+        assert await world.ack(delivery.receipt) == [Acked(world.now - ms(5_000), queue.partition_id)]
         assert await world.claim(queue) == []
 
     async def test_a_superseded_receipt_changes_nothing(self, world: World):
@@ -91,7 +95,7 @@ class Holding:
         assert await world.store.extend(queue.partition_id, [Extension(old.receipt, 60_000)]) == [Refusal.STALE]
         assert (await world.store.held(queue.partition_id, [old.receipt])).leases == [Refusal.STALE]
         assert await world.messages(queue) == before
-        assert await world.ack(new.receipt) == [Acked(world.now)]
+        assert await world.ack(new.receipt) == [Acked(world.now, queue.partition_id)]
 
     async def test_a_superseded_receipt_beside_the_current_one_is_stale(self, world: World):
         queue = await world.queue()
@@ -100,7 +104,7 @@ class Holding:
         world.advance(1_000)
         await world.requeue_expired()
         new = await world.claim_one(queue)
-        assert await world.ack(old.receipt, new.receipt) == [Refusal.STALE, Acked(world.now)]
+        assert await world.ack(old.receipt, new.receipt) == [Refusal.STALE, Acked(world.now, queue.partition_id)]
 
     async def test_a_receipt_from_before_dead_lettering_is_stale(self, world: World):
         queue, dlq = await world.queue(), await world.queue("dead")
@@ -119,7 +123,12 @@ class Holding:
         await world.claim_one(other)
         missing = leased + 1_000
         outcomes = await world.store.ack_unproven([ready, missing, leased, delayed])
-        assert outcomes == [Acked(None), Refusal.MISSING, Acked(world.now), Acked(None)]
+        assert outcomes == [
+            Acked(None, one.partition_id),
+            Refusal.MISSING,
+            Acked(world.now, other.partition_id),
+            Acked(None, one.partition_id),
+        ]
         assert await world.messages(one) == await world.messages(other) == []
 
     async def test_concurrent_acks_of_one_receipt_succeed_once(self, world: World):
@@ -127,7 +136,7 @@ class Holding:
         await world.enqueue(queue)
         receipt = (await world.claim_one(queue)).receipt
         outcomes = await asyncio.gather(*[world.ack(receipt) for _ in range(8)])
-        assert [outcome for (outcome,) in outcomes].count(Acked(world.now)) == 1
+        assert [outcome for (outcome,) in outcomes].count(Acked(world.now, queue.partition_id)) == 1
 
     async def test_an_extended_lease_ends_later(self, world: World):
         queue = await world.queue()
@@ -205,7 +214,7 @@ class Holding:
 
     async def test_nothing_asked_is_nothing_done(self, world: World):
         queue = await world.queue()
-        assert await world.store.enqueue(queue.partition_id, []) == []
+        assert await world.store.enqueue(queue, []) == []
         assert await world.store.ack(queue.partition_id, []) == []
         assert await world.store.ack_unproven([]) == []
         assert await world.store.extend(queue.partition_id, []) == []

@@ -92,14 +92,6 @@ class Queues:
         (depth,) = await world.stats.depths([queue])
         assert depth.oldest_ready_age_ms == 250
 
-    async def test_a_peek_shows_messages_by_id_and_leases_nothing(self, world: World):
-        queue, other = await world.queue(), await world.queue("other")
-        ids = await world.enqueue(queue, *[message() for _ in range(5)])
-        await world.enqueue(other)
-        assert [m.id for m in await world.stats.peek(queue.partition_id, 0, 3)] == ids[:3]
-        assert [m.id for m in await world.stats.peek(queue.partition_id, ids[2], 3)] == ids[3:]
-        assert len(await world.claim(queue)) == 5
-
     async def test_a_backend_answers_a_ping(self, world: World):
         await world.backend.ping()
 

@@ -5,7 +5,7 @@ import asyncio
 from msgspec.structs import replace
 
 from sqslite.domain.leases import Acked, Lease
-from sqslite.domain.limits import ms
+from sqslite.domain.limits import RETENTION_FOREVER, ms
 from sqslite.domain.ports import Extension, MoveToDlq, RequeueAt
 from tests.conformance.world import World, message
 
@@ -108,10 +108,10 @@ class Settling:
         await world.claim(queue, 2, 1_000)
         world.advance(1_000)
         await world.dead_letter_expired(dlq)
-        assert await world.store.ack_unproven([one]) == [Acked(None)]
+        assert await world.store.ack_unproven([one]) == [Acked(None, dlq.partition_id)]
         delivery = await world.claim_one(dlq)
         assert delivery.message.id == two
-        assert await world.ack(delivery.receipt) == [Acked(world.now)]
+        assert await world.ack(delivery.receipt) == [Acked(world.now, dlq.partition_id)]
 
     async def test_a_settlement_of_a_lease_that_was_extended_changes_nothing(self, world: World):
         queue = await world.queue()
@@ -133,7 +133,7 @@ class Settling:
         await world.ack(acked.receipt)
         requeues = [RequeueAt(lease, world.now) for lease in expired.leases]
         assert await world.store.settle(queue.partition_id, requeues) == [False, True]
-        moves = [MoveToDlq(lease, dlq.partition_id, world.now) for lease in expired.leases]
+        moves = [MoveToDlq(lease, dlq, world.now, RETENTION_FOREVER) for lease in expired.leases]
         assert await world.store.settle(queue.partition_id, moves) == [False, False]
         assert await world.messages(dlq) == []
 
@@ -148,9 +148,12 @@ class Settling:
         forged = replace(old, lease_until=new.message.lease_until)
         settlements = [RequeueAt(old, world.now), RequeueAt(forged, world.now)]
         assert await world.store.settle(queue.partition_id, settlements) == [False, False]
-        moves = [MoveToDlq(old, dlq.partition_id, world.now), MoveToDlq(forged, dlq.partition_id, world.now)]
+        moves = [
+            MoveToDlq(old, dlq, world.now, RETENTION_FOREVER),
+            MoveToDlq(forged, dlq, world.now, RETENTION_FOREVER),
+        ]
         assert await world.store.settle(queue.partition_id, moves) == [False, False]
-        assert await world.ack(new.receipt) == [Acked(new.message.lease_until - ms(1_000))]
+        assert await world.ack(new.receipt) == [Acked(new.message.lease_until - ms(1_000), queue.partition_id)]
 
     async def test_one_call_settles_many_each_its_own_way(self, world: World):
         queue, dead, graveyard = [await world.queue(name) for name in ("orders", "dead", "graveyard")]
@@ -160,9 +163,9 @@ class Settling:
         leases = (await world.store.expired(10)).leases
         leases.sort(key=lambda lease: lease.receipt.message_id)
         settlements = [
-            MoveToDlq(leases[0], dead.partition_id, world.now, "a"),
+            MoveToDlq(leases[0], dead, world.now, RETENTION_FOREVER, "a"),
             RequeueAt(leases[1], world.now, "b"),
-            MoveToDlq(leases[2], graveyard.partition_id, world.now),
+            MoveToDlq(leases[2], graveyard, world.now, RETENTION_FOREVER),
             RequeueAt(leases[3], world.now + ms(1_000)),
         ]
         assert await world.store.settle(queue.partition_id, settlements) == [True] * 4
@@ -177,7 +180,7 @@ class Settling:
         await world.claim(queue, 20, 1_000)
         world.advance(1_000)
         expired = await world.store.expired(100)
-        moves = [MoveToDlq(lease, dlq.partition_id, world.now) for lease in expired.leases]
+        moves = [MoveToDlq(lease, dlq, world.now, RETENTION_FOREVER) for lease in expired.leases]
         outcomes = await asyncio.gather(*[world.store.settle(queue.partition_id, moves) for _ in range(6)])
         assert sum(sum(outcome) for outcome in outcomes) == 20
         assert [m.id for m in await world.messages(dlq)] == ids

@@ -4,11 +4,15 @@ A test class that inherits StoreConformance provides one fixture, `world`.
 """
 
 from tests.conformance.claiming import Claiming
+from tests.conformance.grouping import Grouping
+from tests.conformance.emptying import Emptying
 from tests.conformance.holding import Holding
+from tests.conformance.looking import Looking
 from tests.conformance.queues import Queues
+from tests.conformance.retention import Retention
 from tests.conformance.settling import Settling
 from tests.conformance.transitions import Transitions
 
 
-class StoreConformance(Claiming, Holding, Settling, Transitions, Queues):
+class StoreConformance(Claiming, Holding, Settling, Transitions, Queues, Grouping, Retention, Looking, Emptying):
     """All of it."""

@@ -4,7 +4,7 @@ import pytest
 
 from sqslite.domain.leases import Acked
 from sqslite.domain.lifecycle import TRANSITIONS, Event, State, Transition, When, state_of
-from sqslite.domain.limits import ms
+from sqslite.domain.limits import RETENTION_FOREVER, ms
 from sqslite.domain.messages import Delivery
 from sqslite.domain.ports import Extension, MoveToDlq, RequeueAt
 from sqslite.domain.queues import Queue
@@ -62,7 +62,7 @@ async def _settle(world: World, dlq: Queue, row: Transition, lease) -> None:
     settlement = {
         When.RETRY_NOW: RequeueAt(lease, world.now),
         When.RETRY_LATER: RequeueAt(lease, world.now + ms(DELAY_MS)),
-        When.USED_UP: MoveToDlq(lease, dlq.partition_id, world.now),
+        When.USED_UP: MoveToDlq(lease, dlq, world.now, RETENTION_FOREVER),
     }[row.when]
     assert await world.store.settle(lease.receipt.partition_id, [settlement]) == [True]
 

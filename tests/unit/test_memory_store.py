@@ -10,7 +10,7 @@ from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.stores.coalescing import CoalescingStore
 from sqslite.adapters.stores.faulty import Fault, FaultyStore
 from sqslite.adapters.stores.intercepted import InterceptedStore
-from sqslite.adapters.stores.memory import MemoryStore
+from sqslite.adapters.stores.memory import MemoryBackend
 from sqslite.domain.errors import OutcomeUnknown, StoreUnavailable
 from tests.conformance.suite import StoreConformance
 from tests.conformance.world import World
@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 def _world(decorate) -> World:
     clock = VirtualClock()
-    backend = MemoryStore(clock)
-    return World(backend, clock, decorate(backend))
+    backend = MemoryBackend(clock)
+    return World(backend, clock, decorate(backend.store))
 
 
 class InsistentStore(InterceptedStore):
@@ -35,7 +35,7 @@ class InsistentStore(InterceptedStore):
                 continue
 
 
-class TestMemoryStore(StoreConformance):
+class TestMemoryBackend(StoreConformance):
     @pytest.fixture
     def world(self) -> World:
         return _world(lambda store: store)

@@ -1,0 +1,131 @@
+"""Calls of one kind that gather while their like is under way, and then go together."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+
+from sqslite.domain.errors import Overloaded, SqsliteError
+from sqslite.domain.ports import PartitionDropped
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+# So many batches of one kind and key at once: while one is being committed, the next is on its way.
+LANES = 2
+CALLS_PER_BATCH_MAX = 500
+WEIGHT_PER_BATCH_MAX = 4 * 1024 * 1024
+CALLS_WAITING_MAX = 4_000
+
+
+class _Call(Generic[A, R]):
+    __slots__ = ("answer", "asked", "weight")
+
+    def __init__(self, asked: A, weight: int, answer: "asyncio.Future[R]") -> None:
+        self.asked = asked
+        self.weight = weight
+        self.answer = answer
+
+
+Together = Callable[[Hashable, Sequence[A]], Awaitable[Sequence[R]]]
+
+
+class Gathering(Generic[A, R]):
+    """Merges concurrent calls of one kind that have the same key.
+
+    A call that finds a free lane goes at once, alone if need be: nothing is ever waited for. While all lanes of its
+    key are busy, calls gather, and the first lane that is free takes all of them, up to a limit, in the order in
+    which they came. Keys have lanes of their own, so a busy queue does not keep another one waiting.
+
+    `together` carries a batch out and gives an answer for each call. Where it raises one of the store's errors, that
+    is the answer to every call of the batch, since it holds for all. Where it raises anything else, each call
+    is made alone, so that one that is at fault fails alone. `unclaimed` is given the answers of callers that were
+    cancelled while theirs was under way.
+    """
+
+    def __init__(
+        self,
+        together: Together[A, R],
+        *,
+        lanes: int = LANES,
+        unclaimed: Callable[[R], Awaitable[None]] | None = None,
+    ) -> None:
+        self._together = together
+        self._lanes = lanes
+        self._unclaimed = unclaimed
+        self._waiting: dict[Hashable, deque[_Call[A, R]]] = {}
+        self._busy: dict[Hashable, int] = {}
+        self._calls_waiting = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def call(self, key: Hashable, asked: A, weight: int) -> R:
+        """The answer to this call. Raises Overloaded where too many wait already.
+
+        A caller that is cancelled while it waits is forgotten; while its batch is under way, that goes on without it.
+        """
+        if self._calls_waiting >= CALLS_WAITING_MAX:
+            raise Overloaded(f"{self._calls_waiting} calls wait for the store already; try again shortly")
+        call: _Call[A, R] = _Call(asked, weight, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(key, deque()).append(call)
+        self._calls_waiting += 1
+        if self._busy.get(key, 0) < self._lanes:
+            self._set_off(key)
+        return await call.answer
+
+    def _set_off(self, key: Hashable) -> None:
+        batch = self._next_batch(key)
+        if not batch:
+            return
+        self._busy[key] = self._busy.get(key, 0) + 1
+        task = asyncio.ensure_future(self._carried_out(key, batch))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _next_batch(self, key: Hashable) -> list[_Call[A, R]]:
+        waiting = self._waiting.get(key)
+        batch: list[_Call[A, R]] = []
+        weight = 0
+        while waiting and len(batch) < CALLS_PER_BATCH_MAX:
+            if batch and weight + waiting[0].weight > WEIGHT_PER_BATCH_MAX:
+                break
+            call = waiting.popleft()
+            self._calls_waiting -= 1
+            if not call.answer.cancelled():
+                batch.append(call)
+                weight += call.weight
+        if not waiting:
+            self._waiting.pop(key, None)
+        return batch
+
+    async def _carried_out(self, key: Hashable, batch: list[_Call[A, R]]) -> None:
+        try:
+            await self._answered(key, batch)
+        finally:
+            self._busy[key] -= 1
+            if not self._busy[key]:
+                del self._busy[key]
+            self._set_off(key)
+
+    async def _answered(self, key: Hashable, batch: list[_Call[A, R]]) -> None:
+        try:
+            answers = await self._together(key, [call.asked for call in batch])
+        except (SqsliteError, PartitionDropped) as error:
+            for call in batch:
+                _fail(call, error)
+        except Exception as error:
+            if len(batch) == 1:
+                _fail(batch[0], error)
+                return
+            for call in batch:
+                await self._answered(key, [call])
+        else:
+            for call, answer in zip(batch, answers, strict=True):
+                if not call.answer.done():
+                    call.answer.set_result(answer)
+                elif self._unclaimed is not None:
+                    await self._unclaimed(answer)
+
+
+def _fail(call: _Call[A, R], error: Exception) -> None:
+    if not call.answer.done():
+        call.answer.set_exception(error)
