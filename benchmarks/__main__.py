@@ -2,7 +2,7 @@
 
 import click
 
-from benchmarks import cycles, pinned_snapshot
+from benchmarks import cycles, pinned_snapshot, wakeups
 
 
 @click.group(invoke_without_command=True)
@@ -19,6 +19,13 @@ def main(context: click.Context, seconds: float) -> None:
 def pinned(messages: int) -> None:
     """Claim speed while another session pins an old snapshot, with and without the claim cursor."""
     pinned_snapshot.run(messages)
+
+
+@main.command("wakeups")
+@click.option("--rounds", default=200, show_default=True, help="Wake-ups measured in each row.")
+def waking(rounds: int) -> None:
+    """From enqueue to the answer of a receive that waits, and what a thousand that wait cost."""
+    wakeups.run(rounds)
 
 
 main(prog_name="benchmarks")
