@@ -2,7 +2,7 @@
 
 import click
 
-from benchmarks import cycles, fairness, pinned_snapshot
+from benchmarks import cycles, fairness, pinned_snapshot, wakeups
 
 
 @click.group(invoke_without_command=True)
@@ -27,6 +27,13 @@ def pinned(messages: int) -> None:
 def fair(flood: int, seconds: float) -> None:
     """Dwell times of quiet tenants behind a flood, on standard and fair queues."""
     fairness.run(flood, seconds)
+
+
+@main.command("wakeups")
+@click.option("--rounds", default=200, show_default=True, help="Wake-ups measured in each row.")
+def waking(rounds: int) -> None:
+    """From enqueue to the answer of a receive that waits, and what a thousand that wait cost."""
+    wakeups.run(rounds)
 
 
 main(prog_name="benchmarks")
