@@ -201,6 +201,15 @@ async def test_a_node_that_remembers_the_old_partition_claims_nothing_from_it_an
     assert [d.message.id for d in await other.service.claim("orders")] == [fresh]
 
 
+@pytest.mark.parametrize("how", ["purge", "delete"])
+async def test_the_node_that_was_told_goes_by_it_at_once(own: Node, how: str):
+    other = own.neighbour()
+    await own.enqueue()
+    await getattr(own.administration, how)("orders")
+    (fresh,) = await other.enqueue()
+    assert [d.message.id for d in await own.service.claim("orders")] == [fresh]
+
+
 async def test_a_dead_letter_finds_the_partition_that_its_queue_has_now():
     own, store, quicker = raced()
     await own.create("dead")

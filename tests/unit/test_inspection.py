@@ -26,7 +26,8 @@ async def filled(on: Node, ready: int = 3, delayed: int = 3, leased: int = 3) ->
     held = await sent(on, [None] * leased)
     for n in range(leased):
         await on.claim_one(visibility_ms=60_000 - n)
-    later = await sent(on, [9_000 - n for n in range(delayed)])
+    # Later than the leases end: a place among the delayed ones must not be taken for one among the leased.
+    later = await sent(on, [90_000 - n for n in range(delayed)])
     here = await sent(on, [None] * ready)
     in_order = {State.READY: here, State.DELAYED: later[::-1], State.LEASED: held[::-1]}
     return [(state, one) for state, ids in in_order.items() for one in ids]

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.wakeups.local import LocalWakeups
@@ -13,7 +14,9 @@ from sqslite.domain.errors import (
     RedriveConflict,
 )
 from sqslite.domain.limits import RETENTION_MS_DEFAULT, ms
-from sqslite.domain.redriving import HOLD_MS, LOOK_EVERY_MS
+from sqslite.domain.messages import Message
+from sqslite.domain.redrive import Redrive
+from sqslite.domain.redriving import HOLD_MS, LOOK_EVERY_MS, STEP_MESSAGES_MAX
 from sqslite.domain.service import Nack
 from tests.unit.node import Node, message, node
 from tests.unit.redrives import COMPLETED, RUNNING, carrying, dead_letters, ids_in, latest
@@ -75,8 +78,8 @@ async def test_all_go_to_the_queue_that_is_named(own: Node):
 
 @pytest.mark.parametrize("settings", [{}, {"dlq": "dead"}, {"dlq": "changed"}])
 async def test_what_goes_back_has_this_queue_as_its_dlq_as_it_had(own: Node, settings: dict[str, str]):
-    ids = await dead_letters(own)
     await own.create("orders", **settings)
+    ids = await dead_letters(own)
     async with carrying(own):
         await own.redriving.start("dead")
         await own.advance(LOOK_EVERY_MS)
@@ -106,6 +109,24 @@ async def test_a_message_without_a_source_stays_and_stands_in_nobodys_way(own: N
         await own.advance(LOOK_EVERY_MS)
         assert ((await latest(own)).state, (await latest(own)).moved) == (COMPLETED, 3)
     assert (await ids_in(own, "dead"), await ids_in(own, "orders")) == (stays, goes)
+
+
+async def test_a_message_that_came_from_this_very_queue_stays(own: Node):
+    class FromHere:
+        async def candidates(self, task: Redrive, limit: int) -> list[Message]:
+            return [replace(one, origin_queue="dead") for one in await own.backend.redrives.candidates(task, limit)]
+
+        def __getattr__(self, method: str) -> object:
+            return getattr(own.backend.redrives, method)
+
+    ids = await dead_letters(own, 2)
+    before = await own.messages("dead")
+    own.redriving._redrives = FromHere()
+    await own.redriving.start("dead")
+    async with carrying(own):
+        assert ((await latest(own)).state, (await latest(own)).moved) == (COMPLETED, 0)
+    assert await own.messages("dead") == before
+    assert len(before) == len(ids)
 
 
 async def test_only_what_is_ready_when_the_task_begins_is_moved(own: Node):
@@ -250,6 +271,7 @@ async def test_no_second_sees_more_than_the_rate_and_few_see_much_less(own: Node
             await own.advance(100)
     assert sum(moved for _, moved in journal.moves) == count
     assert journal.in_any_second() <= rate
+    assert max(moved for _, moved in journal.moves) <= STEP_MESSAGES_MAX
     at_most_s = count / (rate - 1 if rate > 500 else rate) + 1
     assert journal.moves[-1][0] <= at_most_s * 1_000
 
