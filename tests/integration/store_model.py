@@ -34,6 +34,7 @@ class Known:
     deliveries_ever: int = 0
     current: int | None = None
     delivery_count: int = 0
+    fence: int = 0
     last_error: str | None = None
     origin: tuple[str | None, int | None] = (None, None)
 
@@ -61,6 +62,7 @@ class Model:
             known.current = known.deliveries_ever
             known.deliveries_ever += 1
             known.delivery_count += 1
+            known.fence += 1
             known.claimed_at = self.clock.now()
             known.lease_until = known.claimed_at + ms(visibility_ms)
         return [((n, self.messages[n].current), self.messages[n].delivery_count) for n in claimed]
@@ -70,11 +72,11 @@ class Model:
         for (number, _), outcome in zip(handles, outcomes, strict=True):
             if isinstance(outcome, Known):
                 self.messages.pop(number, None)
-        return [Acked(outcome.claimed_at) if isinstance(outcome, Known) else outcome for outcome in outcomes]
+        return [Acked(outcome.claimed_at, 0) if isinstance(outcome, Known) else outcome for outcome in outcomes]
 
     def ack_unproven(self, numbers: Sequence[int]) -> list[Acked | Refusal]:
         found = {number: self.messages.pop(number) for number in set(numbers) if number in self.messages}
-        return [Acked(found[number].claimed_at) if number in found else Refusal.MISSING for number in numbers]
+        return [Acked(found[number].claimed_at, 0) if number in found else Refusal.MISSING for number in numbers]
 
     def extend(self, queue: str, handles: Sequence[Handle], visibility_ms: int) -> list[datetime | Refusal]:
         until = self.clock.now() + ms(visibility_ms)
@@ -96,7 +98,7 @@ class Model:
             number: (
                 *(known.queue, known.content.body, known.content.body_kind, known.content.max_retries, known.dlq),
                 *(known.enqueued_at, known.not_before, known.lease_until, known.delivery_count),
-                *(known.last_error, known.origin),
+                *(known.last_error, known.origin, known.content.attributes, known.content.group_id, known.fence),
             )
             for number, known in self.messages.items()
         }
@@ -140,7 +142,7 @@ class Model:
     def settled(self, known: Known | Refusal, until: datetime, jitter: float, error: str | None) -> bool:
         if isinstance(known, Refusal) or known.lease_until != until:
             return False
-        pause = decide(self.lease(known), BACKOFF, jitter)
+        pause = decide(self.lease(known), BACKOFF, jitter, self.clock.now())
         known.lease_until = None
         known.last_error = error or known.last_error
         known.not_before = self.clock.now()

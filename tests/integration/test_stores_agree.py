@@ -11,19 +11,21 @@ from typing import Any, TypeVar
 
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from hypothesis.strategies import DataObject, SearchStrategy, builds, data, floats, integers, lists, sampled_from
+from hypothesis.strategies import DataObject, SearchStrategy, builds, data, floats, integers, just, lists, sampled_from
+from msgspec.structs import replace
 
 from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.entropy import SeededEntropy
 from sqslite.adapters.stores.backend import Backend
-from sqslite.adapters.stores.memory import MemoryStore
+from sqslite.adapters.stores.memory import MemoryBackend
 from sqslite.adapters.stores.postgres.backend import PostgresBackend
 from sqslite.adapters.stores.postgres.claim_cursor import AlwaysFromTheStart
 from sqslite.adapters.stores.sqlite.backend import SqliteBackend
 from sqslite.domain.leases import Acked, Lease, Receipt, Refusal
-from sqslite.domain.limits import VISIBILITY_MS_MAX, ms
-from sqslite.domain.messages import BodyKind, NewMessage
-from sqslite.domain.ports import Extension, MoveToDlq, RequeueAt
+from sqslite.domain.lifecycle import State
+from sqslite.domain.limits import RETENTION_FOREVER, VISIBILITY_MS_MAX, ms
+from sqslite.domain.messages import BodyKind, Message, NewMessage
+from sqslite.domain.ports import Claim, Extension, MoveToDlq, RequeueAt
 from sqslite.domain.queues import Queue, QueueSettings
 from sqslite.domain.retry import DeadLetter, decide
 from tests.integration.conftest import emptied
@@ -51,20 +53,20 @@ class Actor:
         """An empty store with the queues; ids go on where they were."""
         self.queues = {name: await self.backend.catalog.ensure(name, QueueSettings()) for name in QUEUES}
         for queue in self.queues.values():
-            left = await self.backend.stats.peek(queue.partition_id, 0, PAGE)
+            left = await self.peek(queue)
             await self.backend.store.ack_unproven([message.id for message in left])
         self.entropy = SeededEntropy()
         self.ids, self.receipts, self.leases = [], {}, {}
 
     async def enqueue(self, queue: str, messages: Sequence[NewMessage]) -> list[int]:
-        self.ids += await self.backend.store.enqueue(self.partition(queue), messages)
+        self.ids += [accepted.id for accepted in await self.backend.store.enqueue(self.queues[queue], messages)]
         assert self.ids == sorted(set(self.ids))
         return list(range(len(self.ids)))[-len(messages) :]
 
     async def claim(self, queue: str, limit: int, visibility_ms: int) -> list[tuple[Handle, int]]:
-        secrets = self.entropy.secrets(limit)
+        claim = Claim(limit=limit, visibility_ms=visibility_ms, secrets=self.entropy.secrets(limit))
         claimed = []
-        for delivery in await self.backend.store.claim(self.partition(queue), limit, visibility_ms, secrets):
+        for delivery in await self.backend.store.claim(self.queues[queue], claim):
             number = self.ids.index(delivery.message.id)
             handle = number, sum(earlier == number for earlier, _ in self.receipts)
             self.receipts[handle] = delivery.receipt
@@ -72,10 +74,12 @@ class Actor:
         return claimed
 
     async def ack(self, queue: str, handles: Sequence[Handle]) -> list[Acked | Refusal]:
-        return await self.backend.store.ack(self.partition(queue), [self.receipts[handle] for handle in handles])
+        receipts = [self.receipts[handle] for handle in handles]
+        return [_anywhere(outcome) for outcome in await self.backend.store.ack(self.partition(queue), receipts)]
 
     async def ack_unproven(self, numbers: Sequence[int]) -> list[Acked | Refusal]:
-        return await self.backend.store.ack_unproven([self.ids[number] for number in numbers])
+        outcomes = await self.backend.store.ack_unproven([self.ids[number] for number in numbers])
+        return [_anywhere(outcome) for outcome in outcomes]
 
     async def extend(self, queue: str, handles: Sequence[Handle], visibility_ms: int) -> list[datetime | Refusal]:
         extensions = [Extension(self.receipts[handle], visibility_ms) for handle in handles]
@@ -96,16 +100,22 @@ class Actor:
         return await self.backend.store.settle(self.partition(queue), settlements)
 
     async def view(self) -> dict[int, tuple]:
-        pages = await _gathered(self.backend.stats.peek(self.partition(queue), 0, PAGE) for queue in QUEUES)
+        pages = await _gathered(self.peek(self.queues[queue]) for queue in QUEUES)
         messages = [(queue, message) for queue, page in zip(QUEUES, pages, strict=True) for message in page]
         return {
             self.ids.index(message.id): (
                 *(queue, message.body, message.body_kind, message.max_retries, message.dlq),
                 *(message.enqueued_at, message.not_before, message.lease_until, message.delivery_count),
                 *(message.last_error, (message.origin_queue, message.origin_delivery_count)),
+                *(message.attributes, message.group_id, message.fence),
             )
             for queue, message in messages
         }
+
+    async def peek(self, queue: Queue) -> list[Message]:
+        states = (State.READY, State.DELAYED, State.LEASED)
+        pages = [await self.backend.stats.peek(queue.partition_id, state, None, PAGE) for state in states]
+        return [message for page in pages for message in page]
 
     async def everything(self) -> list:
         return await _gathered([self.view(), self.depths(), self.next_due()])
@@ -126,10 +136,15 @@ class Actor:
         return handle, lease.lease_until
 
     def settlement(self, lease: Lease, jitter: float, error: str | None) -> RequeueAt | MoveToDlq:
-        decision = decide(lease, BACKOFF, jitter)
+        decision = decide(lease, BACKOFF, jitter, self.clock.now())
         if isinstance(decision, DeadLetter):
-            return MoveToDlq(lease, self.partition(decision.queue), self.clock.now(), error)
+            return MoveToDlq(lease, self.queues[decision.queue], self.clock.now(), RETENTION_FOREVER, error)
         return RequeueAt(lease, self.clock.now() + ms(decision.after_ms), error)
+
+
+def _anywhere(outcome: Acked | Refusal) -> Acked | Refusal:
+    """In the model's terms partitions have no numbers."""
+    return Acked(outcome.claimed_at, 0) if isinstance(outcome, Acked) else outcome
 
 
 T = TypeVar("T")
@@ -149,6 +164,9 @@ new_messages = builds(
     delay_ms=sampled_from([0, 0, 1_000]),
     max_retries=integers(1, 2),
     dlq=sampled_from(["dead", None]),
+    attributes=sampled_from([{}, {"a": "1", "é": ""}]),
+    group_id=sampled_from([None, "g"]),
+    retention_ms=just(RETENTION_FOREVER),
 )
 
 
@@ -187,7 +205,7 @@ class Agreement(RuleBasedStateMachine):
         queue = draw(sampled_from(QUEUES))
         messages = draw(lists(new_messages, min_size=1, max_size=4))
         if queue == "dead":
-            messages = [NewMessage(body=message.body, max_retries=message.max_retries) for message in messages]
+            messages = [replace(message, delay_ms=0, dlq=None) for message in messages]
         self.agreed("enqueue", queue, messages)
 
     def claim(self, draw: Draw) -> None:
@@ -258,7 +276,7 @@ def test_all_stores_do_what_the_model_does(tmp_path: Path, postgres_store_url: s
     # The cursor gives up a little of the order of claims for speed; here the order is to be exact.
     postgres = PostgresBackend(postgres_store_url, clock=clock, cursor=AlwaysFromTheStart(), pool_size=4)
     sqlite = SqliteBackend(tmp_path / "queue.db", clock)
-    backends: list[Backend] = [MemoryStore(clock), sqlite, postgres]
+    backends: list[Backend] = [MemoryBackend(clock), sqlite, postgres]
     actors = [Actor(type(backend).__name__, backend, clock) for backend in backends]
     stack = AsyncExitStack()
 

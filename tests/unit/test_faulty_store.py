@@ -8,7 +8,7 @@ import pytest
 from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.stores.faulty import Fault, FaultyStore
 from sqslite.adapters.stores.intercepted import InterceptedStore
-from sqslite.adapters.stores.memory import MemoryStore
+from sqslite.adapters.stores.memory import MemoryBackend
 from sqslite.domain.errors import OutcomeUnknown, StoreUnavailable
 from sqslite.domain.ports import Store
 from tests.conformance.world import World, message
@@ -16,8 +16,8 @@ from tests.conformance.world import World, message
 
 def _world(*faults: Fault) -> World:
     clock = VirtualClock()
-    backend = MemoryStore(clock)
-    return World(backend, clock, FaultyStore(backend, iter(faults)))
+    backend = MemoryBackend(clock)
+    return World(backend, clock, FaultyStore(backend.store, iter(faults)))
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,9 @@ async def test_a_delayed_call_lets_others_go_first():
 
 async def test_every_method_of_the_port_passes_through_the_one_place():
     methods = [name for name, _ in inspect.getmembers(Store, inspect.isfunction) if not name.startswith("_")]
-    assert len(methods) == 9
+    assert len(methods) == 11
     clock = VirtualClock()
-    store = FaultyStore(MemoryStore(clock), iter([Fault.REFUSED] * len(methods)))
+    store = FaultyStore(MemoryBackend(clock).store, iter([Fault.REFUSED] * len(methods)))
     for name in methods:
         arguments = [0 for _ in inspect.signature(getattr(InterceptedStore, name)).parameters][1:]
         with pytest.raises(StoreUnavailable, match=f"^{name} was refused"):

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sqslite.adapters.clock import VirtualClock
-from sqslite.adapters.stores.memory import MemoryStore
+from sqslite.adapters.stores.memory import MemoryBackend
 from sqslite.domain.leases import Acked, Lease, Receipt, Refusal
 from sqslite.domain.lifecycle import TRANSITIONS, Event, State, Transition, When, diagram, state_of
-from sqslite.domain.limits import ms
+from sqslite.domain.limits import RETENTION_FOREVER, ms
 from sqslite.domain.messages import Delivery
 from sqslite.domain.ports import Extension, MoveToDlq, RequeueAt
 from sqslite.domain.queues import Queue, QueueSettings
@@ -96,8 +96,8 @@ class Walk:
 
     def __init__(self) -> None:
         clock = VirtualClock()
-        backend = MemoryStore(clock)
-        self.world = World(backend, clock, backend)
+        backend = MemoryBackend(clock)
+        self.world = World(backend, clock, backend.store)
         self.state = State.NONE
         self.delivery_count = 0
         self.current: Receipt | None = None
@@ -153,10 +153,10 @@ class Walk:
 
     async def _settle(self, row: Transition, lease: Lease) -> None:
         kind = BackoffKind.FIXED if row.when is When.RETRY_LATER else BackoffKind.NONE
-        decision = decide(lease, Backoff(kind=kind, base_ms=DELAY_MS), 0.5)
+        decision = decide(lease, Backoff(kind=kind, base_ms=DELAY_MS), 0.5, self.world.now)
         assert isinstance(decision, DeadLetter) == row.to_dlq
         if isinstance(decision, DeadLetter):
-            settlement = MoveToDlq(lease, self.dlq.partition_id, self.world.now)
+            settlement = MoveToDlq(lease, self.dlq, self.world.now, RETENTION_FOREVER)
         else:
             settlement = RequeueAt(lease, self.world.now + ms(decision.after_ms))
         assert await self.world.store.settle(lease.receipt.partition_id, [settlement]) == [True]

@@ -16,11 +16,11 @@ from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.metrics import Exposition, PrometheusMetrics
 from sqslite.adapters.metrics_shared import SHARED_DIR_VARIABLE, prepare_multiprocess_dir
 from sqslite.adapters.stores.measured import MeasuredStore
-from sqslite.adapters.stores.memory import MemoryStore
+from sqslite.adapters.stores.memory import MemoryBackend
 from sqslite.domain.errors import StoreUnavailable
 from sqslite.domain.leases import SECRET_BYTES
-from sqslite.domain.messages import NewMessage
-from sqslite.domain.ports import Depth, Observer
+from sqslite.domain.messages import Accepted, NewMessage
+from sqslite.domain.ports import Claim, Depth, Observer
 from sqslite.domain.queues import Queue, QueueSettings
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -30,7 +30,7 @@ WORKER = """
 import asyncio, sys
 from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.metrics import Exposition, PrometheusMetrics
-from sqslite.adapters.stores.memory import MemoryStore
+from sqslite.adapters.stores.memory import MemoryBackend
 
 clock = VirtualClock()
 metrics = PrometheusMetrics(clock)
@@ -41,8 +41,8 @@ for _ in range(count):
     metrics.http_answered("POST", "/v1/messages/{id}:ack", 200, 0.002)
 print("counted", flush=True)
 sys.stdin.readline()
-store = MemoryStore(clock)
-sys.stdout.buffer.write(asyncio.run(Exposition(metrics, store, store, clock).render()))
+backend = MemoryBackend(clock)
+sys.stdout.buffer.write(asyncio.run(Exposition(metrics, backend.catalog, backend.stats, clock).render()))
 """
 
 
@@ -63,9 +63,11 @@ class World:
 
     def __init__(self, queue_labels_max: int = 1_000, queues_max: int = 200) -> None:
         self.clock = VirtualClock()
-        self.store = MemoryStore(self.clock)
+        self.backend = MemoryBackend(self.clock)
         self.metrics = PrometheusMetrics(self.clock, queue_labels_max)
-        self.exposition = Exposition(self.metrics, self.store, self, self.clock, queues_max=queues_max, cached_ms=5_000)
+        self.exposition = Exposition(
+            self.metrics, self.backend.catalog, self, self.clock, queues_max=queues_max, cached_ms=5_000
+        )
         self.asked_for: list[list[str]] = []
         self.stats_error: Exception | None = None
 
@@ -74,13 +76,10 @@ class World:
         await asyncio.sleep(0)
         if self.stats_error:
             raise self.stats_error
-        return await self.store.depths(queues)
-
-    async def peek(self, partition_id: int, after_id: int, limit: int) -> list[object]:
-        raise NotImplementedError
+        return await self.backend.stats.depths(queues)
 
     async def queue(self, name: str) -> Queue:
-        return await self.store.ensure(name, QueueSettings())
+        return await self.backend.catalog.ensure(name, QueueSettings())
 
     async def shown(self) -> Samples:
         return samples_of(await self.exposition.render())
@@ -89,12 +88,15 @@ class World:
 async def test_names_and_labels_are_those_of_the_reference_and_a_few_beside_them() -> None:
     world = World()
     observer: Observer = world.metrics
-    await world.store.enqueue((await world.queue("orders")).partition_id, [NewMessage(body=b"1")])
+    await world.backend.store.enqueue(await world.queue("orders"), [MESSAGE])
     observer.enqueued("orders", 3)
     observer.claimed("orders", 2)
     observer.acked([10, 20])
     observer.requeued(4)
     observer.dead_lettered(5)
+    observer.expired(6)
+    observer.redriven(7)
+    observer.redrive_failed(StoreUnavailable("gone"), 250)
     observer.swept(0.25)
     observer.sweep_failed(StoreUnavailable("gone"), 250)
     world.metrics.http_answered("GET", "/healthz", 200, 0.001)
@@ -106,6 +108,9 @@ async def test_names_and_labels_are_those_of_the_reference_and_a_few_beside_them
     assert value_of(shown, "sqs_messages_acked_total") == 2
     assert value_of(shown, "sqs_messages_requeued_total") == 4
     assert value_of(shown, "sqs_messages_dlq_total") == 5
+    assert value_of(shown, "sqs_messages_expired_total") == 6
+    assert value_of(shown, "sqs_messages_redriven_total") == 7
+    assert value_of(shown, "sqs_redrive_errors_total") == 1
     assert value_of(shown, "sqs_sweeper_duration_seconds_sum") == 0.25
     assert value_of(shown, "sqs_sweeper_errors_total") == 1
     labels: dict[str, set[tuple[str, ...]]] = {}
@@ -117,6 +122,9 @@ async def test_names_and_labels_are_those_of_the_reference_and_a_few_beside_them
         "sqs_messages_acked_total": {()},
         "sqs_messages_requeued_total": {()},
         "sqs_messages_dlq_total": {()},
+        "sqs_messages_expired_total": {()},
+        "sqs_messages_redriven_total": {()},
+        "sqs_redrive_errors_total": {()},
         **histogram("sqs_sweeper_duration_seconds"),
         "sqs_sweeper_errors_total": {()},
         "sqs_sweeper_last_success_timestamp_seconds": {()},
@@ -202,7 +210,8 @@ def test_a_failed_sweep_is_logged_with_its_traceback_only_where_it_is_a_defect()
 
 async def test_every_store_call_is_measured_and_its_error_counted_by_code() -> None:
     world = World()
-    store = MeasuredStore(world.store, world.metrics)
+    store = MeasuredStore(world.backend.store, world.metrics)
+    queue = await world.queue("orders")
 
     async def fail_with(error: BaseException) -> None:
         async def call() -> None:
@@ -211,8 +220,8 @@ async def test_every_store_call_is_measured_and_its_error_counted_by_code() -> N
         with pytest.raises(type(error)):
             await store.intercept("settle", call)
 
-    assert await store.enqueue(1, [NewMessage(body=b"1")]) == [1]
-    assert len(await store.claim(1, 1, 1_000, bytes(SECRET_BYTES))) == 1
+    assert await store.enqueue(queue, [MESSAGE]) == [Accepted(1)]
+    assert len(await store.claim(queue, CLAIM)) == 1
     await fail_with(StoreUnavailable("gone"))
     await fail_with(ZeroDivisionError())
     await fail_with(asyncio.CancelledError())
@@ -226,16 +235,18 @@ async def test_every_store_call_is_measured_and_its_error_counted_by_code() -> N
     }
 
 
+MESSAGE = NewMessage(body=b"1", retention_ms=0)
+CLAIM = Claim(limit=1, visibility_ms=30_000, secrets=bytes(SECRET_BYTES))
 METHODS = ("enqueue", "claim", "settle")
 
 
 async def test_depths_and_ages_are_shown_by_queue() -> None:
     world = World()
-    partition_id = (await world.queue("orders")).partition_id
+    queue = await world.queue("orders")
     await world.queue("empty")
-    await world.store.enqueue(partition_id, [NewMessage(body=b"1")] * 3 + [NewMessage(body=b"1", delay_ms=60_000)])
+    await world.backend.store.enqueue(queue, [MESSAGE] * 3 + [NewMessage(body=b"1", delay_ms=60_000, retention_ms=0)])
     world.clock.shift(timedelta(seconds=2))
-    await world.store.claim(partition_id, 1, 30_000, bytes(SECRET_BYTES))
+    await world.backend.store.claim(queue, CLAIM)
     shown = await world.shown()
     assert value_of(shown, "sqs_queue_messages", queue="orders", state="ready") == 2
     assert value_of(shown, "sqs_queue_messages", queue="orders", state="delayed") == 1
@@ -255,13 +266,13 @@ async def test_only_the_first_queues_by_name_have_depths() -> None:
 
 async def test_depths_are_read_again_only_after_the_cache_time() -> None:
     world = World()
-    partition_id = (await world.queue("orders")).partition_id
+    queue = await world.queue("orders")
 
     async def ready() -> float | None:
         return value_of(await world.shown(), "sqs_queue_messages", queue="orders", state="ready")
 
     assert await ready() == 0
-    await world.store.enqueue(partition_id, [NewMessage(body=b"1")])
+    await world.backend.store.enqueue(queue, [MESSAGE])
     world.clock.shift(timedelta(milliseconds=4_999))
     assert await ready() == 0
     world.clock.shift(timedelta(milliseconds=1))
