@@ -212,6 +212,7 @@ class Grouping:
 
         async def take() -> None:
             while len(taken) < 20:
+                await asyncio.sleep(0)
                 for delivery in await world.claim(queue, 3):
                     taken.append(delivery.message.id)
                     await world.ack(delivery.receipt)

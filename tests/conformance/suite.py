@@ -4,8 +4,8 @@ A test class that inherits StoreConformance provides one fixture, `world`.
 """
 
 from tests.conformance.claiming import Claiming
-from tests.conformance.grouping import Grouping
 from tests.conformance.emptying import Emptying
+from tests.conformance.grouping import Grouping
 from tests.conformance.holding import Holding
 from tests.conformance.looking import Looking
 from tests.conformance.queues import Queues
