@@ -4,7 +4,10 @@ ALTER TABLE sqslite.queues ADD COLUMN paused boolean NOT NULL DEFAULT false;
 ALTER TABLE sqslite.messages
     ADD COLUMN expires_at timestamptz,
     ADD COLUMN deliveries_before integer NOT NULL DEFAULT 0,
+    -- The group that a FIFO or fair queue serves in turn; '' is that of messages which named none.
     ADD COLUMN group_id text COLLATE "C",
+    -- What a message of a queue without groups gave as its group.
+    ADD COLUMN group_label text COLLATE "C",
     -- Which repeatable receive leased it last; NULL where it was none.
     ADD COLUMN attempt_id text COLLATE "C",
     ADD COLUMN attributes text;

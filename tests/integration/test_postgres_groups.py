@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
@@ -13,6 +14,7 @@ import pytest
 
 from sqslite.adapters.entropy import SystemEntropy
 from sqslite.adapters.stores.postgres.backend import PostgresBackend
+from sqslite.adapters.stores.postgres.claiming import WAIT_MS_MAX
 from sqslite.domain.leases import Acked, Refusal
 from sqslite.domain.limits import ms
 from sqslite.domain.messages import Delivery
@@ -182,3 +184,21 @@ async def test_a_receipt_that_leases_again_and_a_claim_never_both_have_the_group
             assert extended is Refusal.STALE
             assert [delivery.message.id for delivery in claimed] == [first.message.id, second.message.id]
         await nodes[0].store.ack(queue.partition_id, [delivery.receipt for delivery in claimed])
+
+
+async def test_a_group_held_for_long_delays_one_claim_and_no_more(
+    postgres_on_its_own_time: PostgresBackend, postgres_store_url: str
+):
+    """A sender may hold it for as long as a transaction of its own takes."""
+    node = postgres_on_its_own_time
+    queue = await node.catalog.ensure("line", QueueSettings(fifo=True))
+    for group in ("busy", *[f"quiet-{n}" for n in range(20)]):
+        await node.store.enqueue(queue, [new_message(group_id=group)])
+    async with _locked(node, postgres_store_url, "busy"):
+        waited_s = []
+        for _ in range(20):
+            started_s = time.monotonic()
+            assert len(await node.store.claim(queue, claim_of(1))) == 1
+            waited_s.append(time.monotonic() - started_s)
+        assert sum(one > WAIT_MS_MAX / 1_000 for one in waited_s) <= 1
+        assert await node.store.claim(queue, claim_of(1)) == []

@@ -5,8 +5,8 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqslite.adapters.stores.postgres.claim_cursor import BEGINNING, Cursor
-from sqslite.adapters.stores.postgres.database import Database, Statements
+from sqslite.adapters.stores.postgres.claim_cursor import BEGINNING, PARTITIONS_MAX, Cursor
+from sqslite.adapters.stores.postgres.database import Database, Statements, Transaction
 from sqslite.adapters.stores.postgres.rows import delivery_from
 from sqslite.domain.errors import SqsliteError
 from sqslite.domain.leases import SECRET_BYTES
@@ -17,6 +17,14 @@ from sqslite.domain.queues import Discipline, Queue
 
 # How many messages at most a claim weighs against one another, whatever the number of its groups.
 CANDIDATES_MAX = 10_000
+# How often a claim looks for groups, and how many more each time, where those before had nothing to give.
+LOOKS_MAX = 4
+GROWTH = 10
+GROUPS_MAX = 1_000
+# How long a claim waits for the group whose turn it is; a sender may hold it for as long as its own transaction takes.
+WAIT_MS_MAX = 200
+# For how long claims do not wait again after one has waited in vain.
+IMPATIENT_S = 2.0
 _GROUPED = {Discipline.FAIR: "claim_fair", Discipline.FIFO: "claim_fifo"}
 
 
@@ -27,6 +35,7 @@ class Claiming:
         self._database = database
         self._cursor = cursor
         self._passed_over: dict[int, str] = {}
+        self._impatient_until_s: dict[int, float] = {}
 
     async def claim(self, queue: Queue, claim: Claim) -> list[Delivery]:
         """Lease what comes next, or answer with what the same attempt has leased before."""
@@ -34,7 +43,7 @@ class Claiming:
             return await self._oldest(self._database, queue, claim, 0)
         return await self._database.transact(lambda statements: self._in_transaction(statements, queue, claim))
 
-    async def _in_transaction(self, statements: Statements, queue: Queue, claim: Claim) -> list[Delivery]:
+    async def _in_transaction(self, statements: Transaction, queue: Queue, claim: Claim) -> list[Delivery]:
         if claim.attempt_id is not None:
             await statements.write("claim_attempt", _lock_of(queue.partition_id, claim.attempt_id))
             rows = await statements.write("claim_replay", queue.partition_id, claim.attempt_id, ATTEMPT_MS)
@@ -48,19 +57,38 @@ class Claiming:
             deliveries += await self._oldest(statements, queue, claim, len(deliveries))
         return _in_order(queue, deliveries)
 
-    async def _in_turn(self, statements: Statements, queue: Queue, claim: Claim) -> list[Delivery]:
-        """Lease one of each group in turn, then a second of each, and so on."""
-        turns = await self._locked_groups(statements, queue.partition_id, claim.limit)
+    async def _in_turn(self, statements: Transaction, queue: Queue, claim: Claim) -> list[Delivery]:
+        """Lease one of each group in turn, then a second of each, and so on.
+
+        Groups that turn out to have nothing to give make room for more groups, a bounded number of times.
+        """
+        deliveries: list[Delivery] = []
+        groups_max = claim.limit
+        for look in range(LOOKS_MAX):
+            if look:
+                groups_max = max(claim.limit, min(GROUPS_MAX, GROWTH * groups_max))
+                turns, _ = await self._locked_groups(statements, queue.partition_id, groups_max)
+            else:
+                turns = await self._first_groups(statements, queue.partition_id, groups_max)
+            deliveries += await self._of_groups(statements, queue, claim, turns, len(deliveries))
+            if len(deliveries) >= claim.limit or len(turns) < groups_max:
+                break
+        return deliveries
+
+    async def _of_groups(
+        self, statements: Statements, queue: Queue, claim: Claim, turns: dict[str, int], had: int
+    ) -> list[Delivery]:
+        """Lease messages of groups that this transaction has locked, and note when to look at each again."""
         if not turns:
             return []
-        groups, fifo = list(turns), queue.settings.fifo
-        each_max = min(claim.limit, max(-(-claim.limit // len(groups)), CANDIDATES_MAX // len(groups)))
+        groups, limit = list(turns), claim.limit - had
+        each_max = min(limit, max(-(-limit // len(groups)), CANDIDATES_MAX // len(groups)))
         rows = await statements.write(
             _GROUPED[queue.settings.discipline],
             queue.partition_id,
-            claim.limit,
+            limit,
             claim.visibility_ms,
-            claim.secrets,
+            claim.secrets[had * SECRET_BYTES :],
             claim.attempt_id,
             each_max,
             groups,
@@ -68,10 +96,10 @@ class Claiming:
         deliveries = [delivery_from(queue.partition_id, row) for row in rows]
         served = {delivery.message.group_id or "" for delivery in deliveries}
         new_turns = [turns[group] if group in served else 0 for group in groups]
-        await statements.write("claim_groups_done", queue.partition_id, groups, new_turns, fifo)
+        await statements.write("claim_groups_done", queue.partition_id, groups, new_turns, queue.settings.fifo)
         return deliveries
 
-    async def _locked_groups(self, statements: Statements, partition_id: int, limit: int) -> dict[str, int]:
+    async def _first_groups(self, statements: Transaction, partition_id: int, limit: int) -> dict[str, int]:
         """Up to `limit` groups that are due, now locked, in their order, and the turn that each takes next.
 
         Groups that others have locked are passed over. So that the one whose turn it is does not starve behind busy
@@ -81,16 +109,31 @@ class Claiming:
         turns: dict[str, int] = {}
         waited_for = self._passed_over.pop(partition_id, None)
         if waited_for is not None:
-            turns.update(await statements.write("claim_group", partition_id, waited_for))
-        groups, drawn, first = (
-            await statements.write("claim_groups", partition_id, limit - len(turns), next(iter(turns), None))
-        )[0]
-        turns.update(zip(groups, sorted(drawn), strict=True))
-        if first is not None and not turns:
-            turns.update(await statements.write("claim_group", partition_id, first))
-        elif first is not None and first not in turns:
-            self._passed_over[partition_id] = first
+            turns = await self._waited_for(statements, partition_id, waited_for)
+        others, first = await self._locked_groups(statements, partition_id, limit - len(turns), next(iter(turns), None))
+        turns |= others
+        if first is None or first in turns or time.monotonic() < self._impatient_until_s.get(partition_id, 0.0):
+            return turns
+        if not turns:
+            return await self._waited_for(statements, partition_id, first)
+        self._passed_over[partition_id] = first
         return turns
+
+    async def _waited_for(self, statements: Transaction, partition_id: int, group: str) -> dict[str, int]:
+        """The group and its next turn, once others let go of it; nothing where that takes too long."""
+        rows = await statements.write_within(WAIT_MS_MAX, "claim_group", partition_id, group)
+        if rows is None:
+            if len(self._impatient_until_s) >= PARTITIONS_MAX:
+                self._impatient_until_s.clear()
+            self._impatient_until_s[partition_id] = time.monotonic() + IMPATIENT_S
+        return dict(rows or ())
+
+    async def _locked_groups(
+        self, statements: Statements, partition_id: int, limit: int, besides: str | None = None
+    ) -> tuple[dict[str, int], str | None]:
+        """Groups that are due besides that one, now locked unless others have them; and the first of all."""
+        ((groups, drawn, first),) = await statements.write("claim_groups", partition_id, limit, besides)
+        return dict(zip(groups, sorted(drawn), strict=True)), first
 
     async def _oldest(self, statements: Statements, queue: Queue, claim: Claim, had: int) -> list[Delivery]:
         """Lease what has been ready longest, from where the last claim ended; looks again where that was too little.

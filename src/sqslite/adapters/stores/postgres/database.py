@@ -4,6 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
+from psycopg.errors import LockNotAvailable
 from psycopg.rows import TupleRow
 
 from sqslite.adapters.stores.postgres.connections import Connections, Session, rows_of
@@ -27,6 +28,14 @@ class Statements(Protocol):
         ...
 
 
+class Transaction(Statements, Protocol):
+    """Statements of one transaction."""
+
+    async def write_within(self, wait_ms: int, name: str, *parameters: object) -> list[TupleRow] | None:
+        """The rows that the statement gives; None where it would have to wait longer than that for a lock."""
+        ...
+
+
 class Database:
     """Runs the statements of the `sql` folder. `clock` None: time is the server's own."""
 
@@ -45,9 +54,9 @@ class Database:
         """The rows of a statement that changes something; it has been committed."""
         return await self._connections.write(*self.prepared(name, parameters))
 
-    async def transact(self, work: Callable[[Statements], Awaitable[T]]) -> T:
+    async def transact(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run the work's statements in one transaction. It may be run again, where the server rolled it back."""
-        return await self._connections.transact(lambda session: work(_Transaction(self, session)))
+        return await self._connections.transact(lambda session: work(_SessionTransaction(self, session)))
 
     async def transact_by_hand(self, work: Callable[[Session], Awaitable[T]], seconds_max: float) -> T:
         """Run the work in one transaction, with statements of its own."""
@@ -60,13 +69,23 @@ class Database:
         return self._texts[name], parameters
 
 
-class _Transaction:
+class _SessionTransaction:
     def __init__(self, database: Database, session: Session) -> None:
         self._database = database
         self._session = session
 
     async def write(self, name: str, *parameters: object) -> list[TupleRow]:
         return await rows_of(self._session, *self._database.prepared(name, parameters))
+
+    async def write_within(self, wait_ms: int, name: str, *parameters: object) -> list[TupleRow] | None:
+        try:
+            async with self._session.transaction():
+                await self._session.execute(f"SET LOCAL lock_timeout = {wait_ms}".encode())
+                rows = await self.write(name, *parameters)
+                await self._session.execute(b"SET LOCAL lock_timeout = DEFAULT")
+                return rows
+        except LockNotAvailable:
+            return None
 
 
 def statement_texts() -> dict[str, str]:

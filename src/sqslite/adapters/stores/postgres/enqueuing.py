@@ -47,9 +47,12 @@ async def _once(
         for first in [message_id if message.dedup_id is None else known[message.dedup_id]]
     ]
     kept = [place for place, outcome in enumerate(accepted) if not outcome.duplicate]
-    columns = _columns([messages[place] for place in kept], grouped=grouped)
     if kept and not await statements.write(
-        "enqueue_drawn", queue.partition_id, *columns, [ids[place] for place in kept]
+        "enqueue_drawn",
+        queue.partition_id,
+        *_columns([messages[place] for place in kept], grouped=grouped),
+        [grouped] * len(kept),
+        [ids[place] for place in kept],
     ):
         raise PartitionDropped
     return accepted

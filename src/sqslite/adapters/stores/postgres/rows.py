@@ -10,7 +10,8 @@ from sqslite.domain.redrive import Redrive, RedriveState
 
 MESSAGE_COLUMNS = (
     "id, body, body_kind, attributes, enqueued_at, not_before, lease_until, expires_at, delivery_count, "
-    "deliveries_before, max_retries, dlq, trace_id, group_id, last_error, origin_queue, origin_delivery_count"
+    "deliveries_before, max_retries, dlq, trace_id, group_id, last_error, origin_queue, origin_delivery_count, "
+    "group_label"
 )
 REDRIVE_COLUMNS = (
     "id, queue, partition_id, destination, max_per_second, count_max, state, moved, created_at, ended_at, "
@@ -38,8 +39,7 @@ def message_from(row: TupleRow) -> Message:
         max_retries=row[10],
         dlq=row[11],
         trace_id=row[12],
-        # A grouped queue keeps messages of no group as one group, whose name no client can give.
-        group_id=row[13] or None,
+        group_id=row[13] or row[17],
         last_error=row[14],
         origin_queue=row[15],
         origin_delivery_count=row[16],

@@ -1,6 +1,6 @@
 """Messages and leases in PostgreSQL: a call on the hot path is one statement, which is a transaction of its own."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import datetime
 
 from psycopg.rows import TupleRow
@@ -17,8 +17,9 @@ from sqslite.domain.leases import Acked, Receipt, Refusal
 from sqslite.domain.limits import MESSAGE_ID_MAX, VISIBILITY_MS_MAX
 from sqslite.domain.messages import Accepted, Delivery, NewMessage
 from sqslite.domain.ports import Claim, Expired, Extension, Held, NextDue, Settlement
-from sqslite.domain.queues import Queue
+from sqslite.domain.queues import Discipline, Queue
 
+PARTITIONS_MAX = 10_000
 Key = tuple[int, bytes]
 
 
@@ -28,24 +29,34 @@ class PostgresStore:
     def __init__(self, database: Database, cursor: Cursor) -> None:
         self._database = database
         self._claiming = Claiming(database, cursor)
+        self._partitions_in_groups: set[int] = set()
 
     async def enqueue(self, queue: Queue, messages: Sequence[NewMessage]) -> list[Accepted]:
         """Insert the messages in order."""
+        self._note_groups(queue)
         return await enqueue(self._database, queue, messages)
 
     async def claim(self, queue: Queue, claim: Claim) -> list[Delivery]:
         """Lease what comes next."""
+        self._note_groups(queue)
         return await self._claiming.claim(queue, claim)
 
     async def ack(self, partition_id: int, receipts: Sequence[Receipt]) -> list[Acked | Refusal]:
         """Delete what the receipts prove; one given twice counts twice."""
         if not receipts:
             return []
-        keys = sorted({_key(receipt) for receipt in receipts})
-        rows = await self._database.write("ack", partition_id, *_columns(keys))
-        acked = {(message_id, secret): Acked(claimed_at, partition_id) for message_id, secret, claimed_at in rows}
-        refused = [receipt for receipt in receipts if _key(receipt) not in acked]
-        there = await self._ids_there(refused, after_change=bool(acked)) | {message_id for message_id, _ in acked}
+        wanted = {_key(receipt) for receipt in receipts}
+        in_groups = partition_id in self._partitions_in_groups
+        acked = await self._acked(partition_id, wanted, in_groups=in_groups)
+        where = await self._whereabouts(_ids(wanted - acked.keys()), after_change=bool(acked))
+        left = {(row[1], row[3]) for row in where if row[4] and row[2] == partition_id} & wanted
+        if left and not in_groups:
+            self._partitions_in_groups.add(partition_id)
+            try:
+                acked |= await self._acked(partition_id, left, in_groups=True)
+            except (StoreUnavailable, Overloaded) as error:
+                raise in_part(error) if acked else error from error
+        there = {row[1] for row in where} | _ids(acked.keys())
         return [acked.get(_key(receipt)) or _refusal(receipt, there) for receipt in receipts]
 
     async def ack_unproven(self, message_ids: Sequence[int]) -> list[Acked | Refusal]:
@@ -63,15 +74,15 @@ class PostgresStore:
             return []
         wishes = {_key(extension.receipt): extension.visibility_ms for extension in extensions}
         extended = await self._extended(self._database, partition_id, wishes, in_groups=False)
-        where = await self._whereabouts(_others(wishes, extended), after_change=bool(extended))
-        settled = {(row[1], row[3]) for row in where if row[4] and row[2] == partition_id} & wishes.keys()
-        if settled:
+        where = await self._whereabouts(_ids(wishes.keys() - extended.keys()), after_change=bool(extended))
+        in_groups = {(row[1], row[3]) for row in where if row[4] and row[2] == partition_id} & wishes.keys()
+        if in_groups:
             extended |= await self._extended_in_groups(
-                partition_id, {key: wishes[key] for key in settled}, after_change=bool(extended)
+                partition_id, {key: wishes[key] for key in in_groups}, after_change=bool(extended)
             )
-            where = await self._whereabouts(_others(wishes, extended), after_change=bool(extended))
+            where = await self._whereabouts(_ids(wishes.keys() - extended.keys()), after_change=bool(extended))
         current = {(row[1], row[3]) for row in where if row[2] == partition_id}
-        there = {row[1] for row in where} | {message_id for message_id, _ in extended}
+        there = {row[1] for row in where} | _ids(extended.keys())
         return [
             extended.get(key) or (Refusal.TOO_LONG if key in current else _refusal(extension.receipt, there))
             for extension in extensions
@@ -139,9 +150,17 @@ class PostgresStore:
         except (StoreUnavailable, Overloaded) as error:
             raise in_part(error) if after_change else error from error
 
-    async def _ids_there(self, refused: Sequence[Receipt], *, after_change: bool) -> set[int]:
-        where = await self._whereabouts({receipt.message_id for receipt in refused}, after_change=after_change)
-        return {row[1] for row in where}
+    async def _acked(self, partition_id: int, keys: Set[Key], *, in_groups: bool) -> dict[Key, Acked]:
+        statement = "ack_in_groups" if in_groups else "ack"
+        rows = await self._database.write(statement, partition_id, *_columns(sorted(keys)))
+        return {(message_id, secret): Acked(claimed_at, partition_id) for message_id, secret, claimed_at in rows}
+
+    def _note_groups(self, queue: Queue) -> None:
+        """Remember that acks in this partition have groups to wake, so that the first statement does."""
+        if queue.settings.discipline is not Discipline.STANDARD:
+            if len(self._partitions_in_groups) >= PARTITIONS_MAX:
+                self._partitions_in_groups.clear()
+            self._partitions_in_groups.add(queue.partition_id)
 
     async def _whereabouts(self, message_ids: set[int], *, after_change: bool) -> list[TupleRow]:
         """Where the messages are that a write has not found; `after_change` says that it changed others."""
@@ -153,8 +172,8 @@ class PostgresStore:
             raise in_part(error) if after_change else error from error
 
 
-def _others(wishes: dict[Key, int], extended: dict[Key, datetime]) -> set[int]:
-    return {message_id for message_id, _ in wishes.keys() - extended.keys()}
+def _ids(keys: Set[Key]) -> set[int]:
+    return {message_id for message_id, _ in keys}
 
 
 def _key(receipt: Receipt) -> Key:

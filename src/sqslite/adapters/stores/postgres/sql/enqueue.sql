@@ -1,6 +1,6 @@
 INSERT INTO sqslite.messages
     (partition_id, body, body_kind, attributes, enqueued_at, not_before, expires_at, max_retries, dlq, trace_id,
-    group_id)
+    group_label)
 SELECT
     $1::bigint,
     sent.body,
@@ -12,11 +12,11 @@ SELECT
     sent.max_retries,
     sent.dlq,
     sent.trace_id,
-    sent.group_id
+    sent.group_label
 FROM unnest(
     $2::bytea[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::integer[], $8::text[], $9::text[], $10::text[]
 ) WITH ORDINALITY
-    AS sent (body, body_kind, attributes, delay_ms, retention_ms, max_retries, dlq, trace_id, group_id, place)
+    AS sent (body, body_kind, attributes, delay_ms, retention_ms, max_retries, dlq, trace_id, group_label, place)
 WHERE EXISTS (SELECT FROM sqslite.queues WHERE partition_id = $1)
 ORDER BY sent.place
 RETURNING id

@@ -18,16 +18,18 @@ taken AS (
     WHERE m.partition_id = $1 AND m.ctid = ANY (ARRAY(SELECT spot FROM ready)) AND m.ctid = ready.spot
     RETURNING
         m.id, m.body, m.body_kind, m.attributes, m.enqueued_at, m.delivery_count, m.deliveries_before, m.max_retries,
-        m.trace_id, m.group_id, m.last_error, ready.target_partition_id, ready.grouped, ready.dlq, ready.retention_ms
+        m.trace_id, m.group_id, m.group_label, m.last_error, ready.target_partition_id, ready.grouped, ready.dlq,
+        ready.retention_ms
 ),
 kept AS (
     INSERT INTO sqslite.messages
         (id, partition_id, body, body_kind, attributes, enqueued_at, not_before, expires_at, deliveries_before,
-        max_retries, dlq, trace_id, group_id, last_error)
+        max_retries, dlq, trace_id, group_id, group_label, last_error)
     SELECT
         id, target_partition_id, body, body_kind, attributes, enqueued_at, {now},
-        {now} + nullif(retention_ms, 0) * interval '1 millisecond', deliveries_before + delivery_count, max_retries, dlq,
-        trace_id, CASE WHEN grouped THEN coalesce(group_id, '') ELSE group_id END, last_error
+        {now} + nullif(retention_ms, 0) * interval '1 millisecond', deliveries_before + delivery_count, max_retries,
+        dlq, trace_id, CASE WHEN grouped THEN coalesce(group_id, group_label, '') END,
+        CASE WHEN NOT grouped THEN coalesce(nullif(group_id, ''), group_label) END, last_error
     FROM taken
     ON CONFLICT (id, partition_id) DO NOTHING
 ),
@@ -47,10 +49,10 @@ joined AS (
     INSERT INTO sqslite.message_groups AS g (partition_id, group_id, turn, look_at)
     SELECT partition_id, group_id, nextval('sqslite.turns'), {now}
     FROM (
-        SELECT target_partition_id AS partition_id, coalesce(group_id, '') AS group_id
+        SELECT target_partition_id AS partition_id, coalesce(group_id, group_label, '') AS group_id
         FROM taken
         WHERE grouped
-        GROUP BY target_partition_id, coalesce(group_id, '')
+        GROUP BY target_partition_id, coalesce(group_id, group_label, '')
     ) AS came
     ORDER BY partition_id, group_id COLLATE "C"
     ON CONFLICT (partition_id, group_id) DO UPDATE SET look_at = least(g.look_at, excluded.look_at)

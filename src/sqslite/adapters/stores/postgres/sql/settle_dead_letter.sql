@@ -25,17 +25,18 @@ taken AS (
     WHERE m.partition_id = $1 AND m.ctid = ANY (ARRAY(SELECT spot FROM unchanged)) AND m.ctid = unchanged.spot
     RETURNING
         m.id, m.receipt_secret, m.body, m.body_kind, m.attributes, m.enqueued_at, m.delivery_count,
-        m.deliveries_before, m.max_retries, m.trace_id, m.group_id, m.last_error, unchanged.dlq_partition_id,
+        m.deliveries_before, m.max_retries, m.trace_id, m.group_id, m.group_label, m.last_error, unchanged.dlq_partition_id,
         unchanged.grouped, unchanged.queue, unchanged.not_before, unchanged.error, unchanged.retention_ms
 ),
 kept AS (
     INSERT INTO sqslite.messages
         (id, partition_id, body, body_kind, attributes, enqueued_at, not_before, expires_at, deliveries_before,
-        max_retries, trace_id, group_id, last_error, origin_queue, origin_delivery_count)
+        max_retries, trace_id, group_id, group_label, last_error, origin_queue, origin_delivery_count)
     SELECT
         id, dlq_partition_id, body, body_kind, attributes, enqueued_at, not_before,
-        enqueued_at + nullif(retention_ms, 0) * interval '1 millisecond', deliveries_before + delivery_count, max_retries,
-        trace_id, CASE WHEN grouped THEN coalesce(group_id, '') ELSE group_id END, coalesce(error, last_error), queue,
+        enqueued_at + nullif(retention_ms, 0) * interval '1 millisecond', deliveries_before + delivery_count,
+        max_retries, trace_id, CASE WHEN grouped THEN coalesce(group_id, group_label, '') END,
+        CASE WHEN NOT grouped THEN coalesce(nullif(group_id, ''), group_label) END, coalesce(error, last_error), queue,
         delivery_count
     FROM taken
     -- Where the move runs in two steps (several servers), an earlier one may have left its copy there.
@@ -57,10 +58,10 @@ joined AS (
     INSERT INTO sqslite.message_groups AS g (partition_id, group_id, turn, look_at)
     SELECT partition_id, group_id, nextval('sqslite.turns'), look_at
     FROM (
-        SELECT dlq_partition_id AS partition_id, coalesce(group_id, '') AS group_id, min(not_before) AS look_at
+        SELECT dlq_partition_id AS partition_id, coalesce(group_id, group_label, '') AS group_id, min(not_before) AS look_at
         FROM taken
         WHERE grouped
-        GROUP BY dlq_partition_id, coalesce(group_id, '')
+        GROUP BY dlq_partition_id, coalesce(group_id, group_label, '')
     ) AS came
     ORDER BY partition_id, group_id COLLATE "C"
     ON CONFLICT (partition_id, group_id) DO UPDATE SET look_at = least(g.look_at, excluded.look_at)
