@@ -3,7 +3,9 @@
 A test class that inherits StoreConformance provides one fixture, `world`.
 """
 
+from tests.conformance.attempts import Attempts
 from tests.conformance.claiming import Claiming
+from tests.conformance.deduplication import Deduplication
 from tests.conformance.emptying import Emptying
 from tests.conformance.grouping import Grouping
 from tests.conformance.holding import Holding
@@ -14,5 +16,7 @@ from tests.conformance.settling import Settling
 from tests.conformance.transitions import Transitions
 
 
-class StoreConformance(Claiming, Holding, Settling, Transitions, Queues, Grouping, Retention, Looking, Emptying):
+class StoreConformance(
+    Claiming, Holding, Settling, Transitions, Queues, Grouping, Deduplication, Attempts, Retention, Looking, Emptying
+):
     """All of it."""
