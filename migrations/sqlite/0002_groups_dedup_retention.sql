@@ -15,7 +15,8 @@ CREATE TABLE messages_rebuilt (
     deliveries_before     INTEGER NOT NULL DEFAULT 0,
     max_retries           INTEGER NOT NULL,
     receipt_secret        BLOB,
-    -- '' in a queue with groups: in no group. NULL in one without.
+    -- Whether its queue serves it by its group; its group_id is '' then where it has none.
+    grouped               INTEGER NOT NULL DEFAULT 0,
     group_id              TEXT,
     -- Which repeatable receive leased it last; NULL where it was none.
     attempt_id            TEXT,
@@ -54,16 +55,16 @@ CREATE INDEX messages_in_flight ON messages (partition_id, lease_until, id) WHER
 -- A leased message that outlives its retention is dealt with when its lease is settled.
 CREATE INDEX messages_expiring ON messages (expires_at) WHERE expires_at IS NOT NULL AND lease_until IS NULL;
 -- The heads of a group in a FIFO queue, and those in a fair one, which are also the next to come due.
-CREATE INDEX messages_in_group ON messages (partition_id, group_id, id, not_before, lease_until, expires_at)
-    WHERE group_id IS NOT NULL AND lease_until IS NULL;
-CREATE INDEX messages_due_in_group ON messages (partition_id, group_id, not_before, id, lease_until, expires_at)
-    WHERE group_id IS NOT NULL AND lease_until IS NULL;
+CREATE INDEX messages_in_group ON messages (partition_id, group_id, id, not_before, lease_until, expires_at, grouped)
+    WHERE grouped = 1 AND lease_until IS NULL;
+CREATE INDEX messages_due_in_group ON messages (partition_id, group_id, not_before, id, lease_until, expires_at, grouped)
+    WHERE grouped = 1 AND lease_until IS NULL;
 -- What may block a group of a FIFO queue: few rows, whatever the backlog.
 CREATE INDEX messages_delivered_in_group ON messages (partition_id, group_id, lease_until, not_before, id)
-    WHERE group_id IS NOT NULL AND delivery_count > 0;
+    WHERE grouped = 1 AND delivery_count > 0;
 CREATE INDEX messages_of_attempt ON messages (partition_id, attempt_id) WHERE attempt_id IS NOT NULL;
 
--- One row for each group of a FIFO or fair queue that has messages.
+-- One row for each group that has messages which are served by it.
 CREATE TABLE message_groups (
     partition_id INTEGER NOT NULL,
     group_id     TEXT NOT NULL,

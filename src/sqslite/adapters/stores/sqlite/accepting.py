@@ -39,7 +39,7 @@ async def accept(
             kept.append(message)
     first_id = await _insert(writer, queue, kept, now)
     await _remember(writer, queue, {dedup_id: first_id + place for dedup_id, place in places.items()}, now)
-    arrivals = [(groups.stored_group(queue, m.group_id), groups.look_at(now + ms(m.delay_ms or 0), now)) for m in kept]
+    arrivals = [(message.group_id, groups.look_at(now + ms(message.delay_ms or 0), now)) for message in kept]
     await groups.joined(writer, queue, arrivals)
     return [o if isinstance(o, Accepted) else Accepted(first_id + o[0], duplicate=o[1]) for o in outcomes]
 
@@ -94,5 +94,5 @@ def _new_row(queue: Queue, message: NewMessage, now: datetime) -> dict[str, obje
         "max_retries": message.max_retries,
         "dlq": message.dlq,
         "trace_id": message.trace_id,
-        "group_id": groups.stored_group(queue, message.group_id),
+        **groups.membership(queue, message.group_id),
     }

@@ -68,36 +68,45 @@ class Claiming:
         self._rows += await self._found(statement, secrets=secrets, **also)
 
     async def _take_in_turn(self) -> None:
-        await self._found("groups_come_due")
-        groups_max = self._missing
-        for _ in range(LOOKS_MAX):
-            in_turn = [row["group_id"] for row in await self._found("groups_in_turn", limit=groups_max)]
-            if not in_turn:
-                break
-            await self._look_at(in_turn)
-            if not self._missing:
-                return
-            groups_max = max(self._missing, GROUPS_LOOKED_AT)
-        if self._discipline is Discipline.FAIR:
+        """Lease one message of each group in turn, then a second of each, and so on."""
+        heads = await self._heads_in_turn()
+        names = list(heads)
+        chosen = sorted(
+            (rank, place, message_id) for place, ids in enumerate(heads.values()) for rank, message_id in enumerate(ids)
+        )[: self._claim.limit]
+        if chosen:
+            await self._take("claim_chosen", ids=stored_list(message_id for _, _, message_id in chosen))
+            await self._served([names[place] for place in sorted({place for _, place, _ in chosen})])
+        if self._missing and self._discipline is Discipline.FAIR:
             # What was enqueued while the queue was not fair is in no group that has a turn.
             await self._take("claim", limit=self._missing)
 
-    async def _look_at(self, in_turn: Sequence[str]) -> None:
-        """Lease what those groups have to give, and keep when to look at each again."""
+    async def _heads_in_turn(self) -> dict[str, list[int]]:
+        """The first claimable messages of the groups whose turn it is, as many groups as the claim may need."""
+        await self._found("groups_come_due")
+        heads: dict[str, list[int]] = {}
+        groups_max, after_turn = self._claim.limit, 0
+        for _ in range(LOOKS_MAX):
+            in_turn = await self._found("groups_in_turn", limit=groups_max, after_turn=after_turn)
+            heads |= await self._looked_at([row["group_id"] for row in in_turn])
+            if len(in_turn) < groups_max or len(heads) >= self._claim.limit:
+                break
+            after_turn = in_turn[-1]["turn"]
+            groups_max = GROUPS_LOOKED_AT
+        return heads
+
+    async def _looked_at(self, in_turn: Sequence[str]) -> dict[str, list[int]]:
+        """What those groups have to give; of those that have nothing it is kept when to look again."""
         looks: dict[str, int | None] = await self._blocked(in_turn) if self._discipline is Discipline.FIFO else {}
         free = [group_id for group_id in in_turn if group_id not in looks]
         heads = await self._heads(free)
-        await self._look_again({**looks, **await self._next_looks([g for g in free if g not in heads])})
-        chosen = sorted(
-            (rank, place, message_id) for place, ids in enumerate(heads.values()) for rank, message_id in enumerate(ids)
-        )[: self._missing]
-        if not chosen:
-            return
-        await self._take("claim_chosen", ids=stored_list(message_id for _, _, message_id in chosen))
-        with_heads = list(heads)
-        await self._served([with_heads[place] for place in sorted({place for _, place, _ in chosen})])
+        looks |= await self._next_looks([group_id for group_id in free if group_id not in heads])
+        await self._change("group_looked_at", [(group_id, {"look_at": at}) for group_id, at in looks.items()])
+        return heads
 
     async def _blocked(self, in_turn: Sequence[str]) -> dict[str, int | None]:
+        if not in_turn:
+            return {}
         blocked = await self._found("groups_blocked", groups=stored_list(in_turn))
         return {
             row["group_id"]: None if row["leased"] else row["waits_until"]
@@ -109,7 +118,8 @@ class Claiming:
         """The first claimable messages of each group that has any, in the order of the groups."""
         if not free:
             return {}
-        per_group = min(self._missing, max(-(-self._missing // len(free)), HEADS_MAX // len(free)))
+        limit = self._claim.limit
+        per_group = min(limit, max(-(-limit // len(free)), HEADS_MAX // len(free)))
         fifo = self._discipline is Discipline.FIFO
         statement = "group_heads_fifo" if fifo else "group_heads_fair"
         rows = await self._found(statement, groups=stored_list(free), per_group=per_group)
@@ -128,9 +138,6 @@ class Claiming:
             for row in rows
             if row["has_messages"]
         }
-
-    async def _look_again(self, looks: dict[str, int | None]) -> None:
-        await self._change("group_looked_at", [(group_id, {"look_at": at}) for group_id, at in looks.items()])
 
     async def _served(self, served: Sequence[str]) -> None:
         turns = await groups.drawn_turns(self._writer, len(served))

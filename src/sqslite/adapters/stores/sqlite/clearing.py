@@ -22,7 +22,7 @@ _TIDY = (
 async def expire(writer: aiosqlite.Connection, now: int, limit: int) -> int:
     """Delete messages that are not leased and whose retention is over."""
     rows = list(await writer.execute_fetchall(_SQL["expire"], {"now": now, "limit": limit}))
-    await groups.left(writer, [(row["partition_id"], row["group_id"]) for row in rows])
+    await groups.left(writer, [(row["partition_id"], row["served_group"]) for row in rows])
     return len(rows)
 
 

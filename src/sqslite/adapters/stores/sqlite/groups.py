@@ -6,6 +6,7 @@ in the same transaction.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import TypedDict
 
 import aiosqlite
 
@@ -20,11 +21,17 @@ AT_ONCE = 0
 NOT_BY_ITSELF = 2**63 - 1
 
 
-def stored_group(queue: Queue, group_id: str | None) -> str | None:
-    """The group as a message of the queue holds it: where groups are served, those in none are one."""
-    if queue.settings.discipline is Discipline.STANDARD:
-        return group_id
-    return group_id or ""
+class Membership(TypedDict):
+    """The columns of a message that say which group it belongs to, and whether that group has turns."""
+
+    grouped: bool
+    group_id: str | None
+
+
+def membership(queue: Queue, group_id: str | None) -> Membership:
+    """What a message of the queue holds: where groups are served, those in none are one."""
+    grouped = queue.settings.discipline is not Discipline.STANDARD
+    return {"grouped": grouped, "group_id": (group_id or "") if grouped else (group_id or None)}
 
 
 def look_at(not_before: datetime, now: datetime) -> int:
@@ -34,10 +41,8 @@ def look_at(not_before: datetime, now: datetime) -> int:
 
 async def joined(writer: aiosqlite.Connection, queue: Queue, arrivals: Iterable[tuple[str | None, int]]) -> None:
     """Messages came to groups of the queue, to be looked at then; a group that is new has the last turn."""
-    if queue.settings.discipline is Discipline.STANDARD:
-        return
-    looks = _soonest((group_id, at) for group_id, at in arrivals if group_id is not None)
-    if not looks:
+    looks = _soonest((group_id or "", at) for group_id, at in arrivals)
+    if queue.settings.discipline is Discipline.STANDARD or not looks:
         return
     turns = await drawn_turns(writer, len(looks))
     rows = [

@@ -146,11 +146,11 @@ class SqliteRedrives:
             if move.message_id in movable and move.target.partition_id in live
         ]
         await writer.executemany(_SQL["redrive_move"], [self._change(move, row) for move, row in going])
-        await groups.left(writer, [(source, row["group_id"]) for _, row in going])
+        await groups.left(writer, [(source, row["served_group"]) for _, row in going])
         arrivals: dict[int, tuple[Queue, list[tuple[str | None, int]]]] = {}
         for move, row in going:
             _, arrived = arrivals.setdefault(move.target.partition_id, (move.target, []))
-            arrived.append((groups.stored_group(move.target, row["group_id"]), groups.AT_ONCE))
+            arrived.append((row["group_id"], groups.AT_ONCE))
         for target, arrived in arrivals.values():
             await groups.joined(writer, target, arrived)
         return len(going)
@@ -159,7 +159,7 @@ class SqliteRedrives:
         return {
             "id": move.message_id,
             "target_partition_id": move.target.partition_id,
-            "group_id": groups.stored_group(move.target, row["group_id"]),
+            **groups.membership(move.target, row["group_id"]),
             "now": self._now(),
             "expires_at": self._now(move.retention_ms) if move.retention_ms else None,
             "dlq": move.dlq,

@@ -26,23 +26,23 @@ async def settle(
     """Apply each settlement whose lease is as its row has it; True where it was applied."""
     live = await live_partitions(writer, {s.dlq.partition_id for s in settlements if isinstance(s, MoveToDlq)})
     applied: list[bool] = []
-    group_of: dict[int, str | None] = {}
+    row_of: dict[int, sqlite3.Row] = {}
     for settlement, row in zip(settlements, rows, strict=True):
         applies = (
             not isinstance(row, Refusal)
-            and row["id"] not in group_of
+            and row["id"] not in row_of
             and optional_instant_of(row["lease_until"]) == settlement.lease.lease_until
             and (not isinstance(settlement, MoveToDlq) or settlement.dlq.partition_id in live)
         )
         applied.append(applies)
         if applies and not isinstance(row, Refusal):
-            group_of[row["id"]] = row["group_id"]
+            row_of[row["id"]] = row
     to_apply = [settlement for settlement, applies in zip(settlements, applied, strict=True) if applies]
-    await _requeue(writer, partition_id, [s for s in to_apply if isinstance(s, RequeueAt)], group_of, now)
-    await _move(writer, [s for s in to_apply if isinstance(s, MoveToDlq)], group_of, now)
+    await _requeue(writer, partition_id, [s for s in to_apply if isinstance(s, RequeueAt)], row_of, now)
+    await _move(writer, [s for s in to_apply if isinstance(s, MoveToDlq)], row_of, now)
     await _delete(writer, [s for s in to_apply if isinstance(s, Delete)])
     gone = [_id(settlement) for settlement in to_apply if not isinstance(settlement, RequeueAt)]
-    await groups.left(writer, [(partition_id, group_of[message_id]) for message_id in gone])
+    await groups.left(writer, [(partition_id, row_of[message_id]["served_group"]) for message_id in gone])
     return applied
 
 
@@ -58,7 +58,7 @@ async def _requeue(
     writer: aiosqlite.Connection,
     partition_id: int,
     requeues: Sequence[RequeueAt],
-    group_of: dict[int, str | None],
+    row_of: dict[int, sqlite3.Row],
     now: datetime,
 ) -> None:
     changes = [
@@ -67,24 +67,24 @@ async def _requeue(
     ]
     if changes:
         await writer.executemany(_SQL["settle_requeue"], changes)
-    looks = [(group_of[_id(requeue)], groups.look_at(requeue.not_before, now)) for requeue in requeues]
+    looks = [(row_of[_id(requeue)]["served_group"], groups.look_at(requeue.not_before, now)) for requeue in requeues]
     await groups.requeued(writer, partition_id, looks)
 
 
 async def _move(
-    writer: aiosqlite.Connection, moves: Sequence[MoveToDlq], group_of: dict[int, str | None], now: datetime
+    writer: aiosqlite.Connection, moves: Sequence[MoveToDlq], row_of: dict[int, sqlite3.Row], now: datetime
 ) -> None:
     arrivals: dict[int, tuple[Queue, list[tuple[str | None, int]]]] = {}
     changes: list[dict[str, object]] = []
     for move in moves:
-        group_id = groups.stored_group(move.dlq, group_of[_id(move)])
+        group_id = row_of[_id(move)]["group_id"]
         _, arrived = arrivals.setdefault(move.dlq.partition_id, (move.dlq, []))
         arrived.append((group_id, groups.look_at(move.not_before, now)))
         changes.append(
             {
                 "id": _id(move),
                 "dlq_partition_id": move.dlq.partition_id,
-                "group_id": group_id,
+                **groups.membership(move.dlq, group_id),
                 "not_before": stored_instant(move.not_before),
                 "retention": move.retention_ms * 1_000,
                 "error": move.error,

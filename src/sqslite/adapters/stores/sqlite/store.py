@@ -70,7 +70,7 @@ class SqliteStore:
             proven = {row["id"]: row for row in rows if isinstance(row, sqlite3.Row)}
             if proven:
                 await writer.execute_fetchall(_SQL["ack"], {"ids": stored_list(proven)})
-                await groups.left(writer, [(partition_id, row["group_id"]) for row in proven.values()])
+                await groups.left(writer, [(partition_id, row["served_group"]) for row in proven.values()])
             return [row if isinstance(row, Refusal) else _acked(row) for row in rows]
 
         return await self._connections.write(delete)
@@ -82,7 +82,7 @@ class SqliteStore:
 
         async def delete(writer: aiosqlite.Connection) -> list[Acked | Refusal]:
             rows = list(await writer.execute_fetchall(_SQL["ack_unproven"], {"ids": stored_list(message_ids)}))
-            await groups.left(writer, [(row["partition_id"], row["group_id"]) for row in rows])
+            await groups.left(writer, [(row["partition_id"], row["served_group"]) for row in rows])
             acked = {row["id"]: _acked(row) for row in rows}
             return [acked.get(message_id, Refusal.MISSING) for message_id in message_ids]
 

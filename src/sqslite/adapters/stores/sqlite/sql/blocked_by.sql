@@ -2,7 +2,7 @@ SELECT coalesce(
     (
         SELECT min(id)
         FROM messages INDEXED BY messages_delivered_in_group
-        WHERE partition_id = :partition_id
+        WHERE grouped = 1 AND partition_id = :partition_id
           AND group_id = :group_id
           AND delivery_count > 0
           AND (lease_until IS NOT NULL OR not_before > :now)
@@ -11,7 +11,7 @@ SELECT coalesce(
     (
         SELECT id
         FROM messages INDEXED BY messages_in_group
-        WHERE partition_id = :partition_id
+        WHERE grouped = 1 AND partition_id = :partition_id
           AND group_id = :group_id
           AND lease_until IS NULL
           AND id < :id

@@ -1,7 +1,8 @@
 INSERT INTO messages (
-    partition_id, body, body_kind, attributes, enqueued_at, not_before, expires_at, max_retries, dlq, trace_id, group_id
+    partition_id, body, body_kind, attributes, enqueued_at, not_before, expires_at, max_retries, dlq, trace_id, grouped,
+    group_id
 )
 VALUES (
     :partition_id, :body, :body_kind, :attributes, :enqueued_at, :not_before, :expires_at, :max_retries, :dlq,
-    :trace_id, :group_id
+    :trace_id, :grouped, :group_id
 )

@@ -8,4 +8,4 @@ WHERE id IN (
     ORDER BY expires_at
     LIMIT :limit
 )
-RETURNING partition_id, group_id
+RETURNING partition_id, CASE grouped WHEN 1 THEN group_id END AS served_group

@@ -4,10 +4,10 @@ WHERE partition_id = :partition_id
   AND NOT EXISTS (
       SELECT 1
       FROM messages INDEXED BY messages_in_group
-      WHERE partition_id = :partition_id AND group_id = :group_id AND lease_until IS NULL
+      WHERE grouped = 1 AND partition_id = :partition_id AND group_id = :group_id AND lease_until IS NULL
   )
   AND NOT EXISTS (
       SELECT 1
       FROM messages INDEXED BY messages_delivered_in_group
-      WHERE partition_id = :partition_id AND group_id = :group_id AND delivery_count > 0
+      WHERE grouped = 1 AND partition_id = :partition_id AND group_id = :group_id AND delivery_count > 0
   )

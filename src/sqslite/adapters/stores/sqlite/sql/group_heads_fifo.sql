@@ -4,7 +4,7 @@ CROSS JOIN messages
 WHERE messages.id IN (
     SELECT id
     FROM messages INDEXED BY messages_in_group
-    WHERE partition_id = :partition_id
+    WHERE grouped = 1 AND partition_id = :partition_id
       AND group_id = asked.value
       AND lease_until IS NULL
       AND not_before <= :now

@@ -4,7 +4,7 @@ SELECT
     EXISTS (
         SELECT 1
         FROM messages INDEXED BY messages_delivered_in_group
-        WHERE partition_id = :partition_id
+        WHERE grouped = 1 AND partition_id = :partition_id
           AND group_id = asked.value
           AND delivery_count > 0
           AND lease_until IS NOT NULL
@@ -12,7 +12,7 @@ SELECT
     (
         SELECT max(not_before)
         FROM messages INDEXED BY messages_delivered_in_group
-        WHERE partition_id = :partition_id
+        WHERE grouped = 1 AND partition_id = :partition_id
           AND group_id = asked.value
           AND delivery_count > 0
           AND lease_until IS NULL

@@ -4,7 +4,7 @@ SELECT
     (
         SELECT not_before
         FROM messages INDEXED BY messages_due_in_group
-        WHERE partition_id = :partition_id
+        WHERE grouped = 1 AND partition_id = :partition_id
           AND group_id = asked.value
           AND lease_until IS NULL
           AND not_before > :now
@@ -14,10 +14,10 @@ SELECT
     EXISTS (
         SELECT 1
         FROM messages INDEXED BY messages_in_group
-        WHERE partition_id = :partition_id AND group_id = asked.value AND lease_until IS NULL
+        WHERE grouped = 1 AND partition_id = :partition_id AND group_id = asked.value AND lease_until IS NULL
     ) OR EXISTS (
         SELECT 1
         FROM messages INDEXED BY messages_delivered_in_group
-        WHERE partition_id = :partition_id AND group_id = asked.value AND delivery_count > 0
+        WHERE grouped = 1 AND partition_id = :partition_id AND group_id = asked.value AND delivery_count > 0
     ) AS has_messages
 FROM json_each(:groups) AS asked

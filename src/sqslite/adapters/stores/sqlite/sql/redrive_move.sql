@@ -1,5 +1,6 @@
 UPDATE messages
 SET partition_id          = :target_partition_id,
+    grouped               = :grouped,
     group_id              = :group_id,
     not_before            = :now,
     expires_at            = :expires_at,

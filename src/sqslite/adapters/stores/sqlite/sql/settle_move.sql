@@ -1,5 +1,6 @@
 UPDATE messages
 SET partition_id          = :dlq_partition_id,
+    grouped               = :grouped,
     group_id              = :group_id,
     lease_until           = NULL,
     not_before            = :not_before,
