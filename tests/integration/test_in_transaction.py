@@ -267,24 +267,35 @@ async def test_a_receipt_from_before_a_purge_acks_nothing(backend, client):
     assert await ack(client, delivery.receipt.token()) is False
 
 
-@pytest.mark.parametrize("discipline", ["fifo", "fair"])
-async def test_an_ack_lets_the_group_go_on_with_the_commit(backend, client, connect, discipline):
-    queue, delivery = await claimed(backend, client, **{discipline: True})
+async def test_an_ack_lets_a_fifo_group_go_on_with_the_commit(backend, client, connect):
+    queue, delivery = await claimed(backend, client, fifo=True)
     async with connect() as listener:
         await listener.set_autocommit(True)
-        second = await enqueue(client, group_id="g", delay_ms=0)
+        second = await enqueue(client, group_id="g")
         await client.commit()
+        # From now on the group is known to be blocked.
+        assert await claim(backend, queue) == []
         await listener.execute("LISTEN sqslite_wakeups")
         assert await ack(client, delivery.receipt.token()) is True
         early = asyncio.ensure_future(claim(backend, queue))
         assert await waits(early) or early.result() == []
         assert [told async for told in listener.notifies(timeout=0)] == []
         await client.commit()
-        told = [hint_of(notice.payload) async for notice in listener.notifies(timeout=WAITS_S)]
-    # Only in a FIFO queue did somebody have to wait for it.
-    assert told == ([Hint("orders", 1)] if discipline == "fifo" else [])
+        told = [hint_of(notice.payload) async for notice in listener.notifies(timeout=SOON_S_MAX, stop_after=1)]
+    assert told == [Hint("orders", 1)]
     taken = [*await soon(early), *await claim(backend, queue)]
     assert [one.message.id for one in taken] == [second]
+
+
+@pytest.mark.parametrize("settings", [{}, {"fair": True}], ids=str)
+async def test_an_ack_wakes_nobody_where_nothing_waited_for_it(backend, client, connect, settings):
+    _, delivery = await claimed(backend, client, **settings)
+    async with connect() as listener:
+        await listener.set_autocommit(True)
+        await listener.execute("LISTEN sqslite_wakeups")
+        assert await ack(client, delivery.receipt.token()) is True
+        await client.commit()
+        assert [told async for told in listener.notifies(timeout=WAITS_S)] == []
 
 
 # Rights.

@@ -162,6 +162,9 @@ def _message_values(queue: str, body: object, options: Options) -> dict[str, obj
     kind = _kind(given.pop("body_kind", BodyKind.JSON))
     sent, content = _body(body, kind)
     message = NewMessage(body=content, body_kind=kind, **{**given, "attributes": dict(given.get("attributes", {}))})
+    # Under the names that they have here, and 0, for ever, is not for a message to choose.
+    limits.check_range("delay_ms", message.delay_ms or 0, 0, limits.DELAY_MS_MAX)
+    limits.check_range("retention_ms", given.get("retention_ms", 1), 1, limits.RETENTION_MS_MAX)
     check_message(queue, message, _ANY_QUEUE)
     return {
         "queue": queue,
