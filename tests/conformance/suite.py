@@ -11,12 +11,24 @@ from tests.conformance.grouping import Grouping
 from tests.conformance.holding import Holding
 from tests.conformance.looking import Looking
 from tests.conformance.queues import Queues
+from tests.conformance.redriving import Redriving
 from tests.conformance.retention import Retention
 from tests.conformance.settling import Settling
 from tests.conformance.transitions import Transitions
 
 
 class StoreConformance(
-    Claiming, Holding, Settling, Transitions, Queues, Grouping, Deduplication, Attempts, Retention, Looking, Emptying
+    Claiming,
+    Holding,
+    Settling,
+    Transitions,
+    Queues,
+    Grouping,
+    Deduplication,
+    Attempts,
+    Redriving,
+    Retention,
+    Looking,
+    Emptying,
 ):
     """All of it."""

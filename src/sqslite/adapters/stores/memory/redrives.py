@@ -5,10 +5,11 @@ from itertools import islice
 
 from msgspec.structs import replace
 
+from sqslite.adapters.stores.memory.rows import Row
 from sqslite.adapters.stores.memory.state import MemoryState, due
 from sqslite.adapters.stores.memory.store import redriven
 from sqslite.domain.errors import RedriveConflict
-from sqslite.domain.lifecycle import State
+from sqslite.domain.lifecycle import State, state_of
 from sqslite.domain.limits import ms
 from sqslite.domain.messages import Message
 from sqslite.domain.ports import Move, Position
@@ -58,10 +59,12 @@ class MemoryRedrives:
         if partition is None or redrive.partition_id not in self._state.names:
             return []
         self._state.promote(partition)
+        now = self._state.clock.now()
         rows = (
             row
             for row in partition.lines[State.READY].in_order()
             if row.not_before <= redrive.created_at
+            and row.kept(now)
             and (redrive.position_at is None or due(row) > (redrive.position_at, redrive.position_id))
         )
         return [row.message() for row in list(islice(rows, limit))]
@@ -84,11 +87,15 @@ class MemoryRedrives:
 
     def _moved(self, partition_id: int, onward: Move) -> bool:
         row = self._state.rows.get(onward.message_id)
-        there = row is not None and row.partition_id == partition_id and row.lease_until is None
-        if row is None or not there or self._state.queue_of(onward.target.partition_id) is None:
+        live = all(self._state.queue_of(one) is not None for one in (partition_id, onward.target.partition_id))
+        if row is None or not live or row.partition_id != partition_id or not self._ready(row):
             return False
         redriven(self._state, row, onward)
         return True
+
+    def _ready(self, row: Row) -> bool:
+        now = self._state.clock.now()
+        return state_of(row.not_before, row.lease_until, now) is State.READY and row.kept(now)
 
     def _keep(self, task: Redrive) -> Redrive:
         self._state.redrives[task.id] = task

@@ -28,7 +28,6 @@ class PostgresRedrives:
             redrive.to,
             redrive.max_per_second,
             redrive.limit,
-            redrive.created_at,
         )
         if not rows:
             raise RedriveConflict(f"a redrive of queue {redrive.queue} is running already")
