@@ -6,11 +6,12 @@ from sqslite.domain.leases import Acked
 from sqslite.domain.lifecycle import TRANSITIONS, Event, State, Transition, When, state_of
 from sqslite.domain.limits import RETENTION_FOREVER, ms
 from sqslite.domain.messages import Delivery
-from sqslite.domain.ports import Extension, MoveToDlq, RequeueAt
+from sqslite.domain.ports import Delete, Extension, MoveToDlq, RequeueAt
 from sqslite.domain.queues import Queue
 from tests.conformance.world import VISIBILITY_MS, World, message
 
 DELAY_MS = 5_000
+KEPT_MS = 4_000
 
 
 class Transitions:
@@ -27,7 +28,10 @@ async def _bring_into(world: World, queue: Queue, row: Transition) -> Delivery |
     if row.state is State.NONE:
         return None
     needs_receipt = row.state is State.LEASED or row.when is When.RECEIPT_CURRENT
-    await world.enqueue(queue, message(delay_ms=DELAY_MS if row.state is State.DELAYED and not needs_receipt else 0))
+    delay_ms = DELAY_MS if row.state is State.DELAYED and not needs_receipt else 0
+    outlives = row.event is Event.OUTLIVE or row.when is When.RETENTION_OVER
+    retention_ms = KEPT_MS if outlives else RETENTION_FOREVER
+    await world.enqueue(queue, message(delay_ms=delay_ms, retention_ms=retention_ms))
     delivery = await world.claim_one(queue) if needs_receipt else None
     if delivery and row.state is not State.LEASED:
         world.advance(VISIBILITY_MS)
@@ -50,19 +54,28 @@ async def _make_happen(world: World, queue: Queue, dlq: Queue, row: Transition, 
             extension = Extension(delivery.receipt, 1_000)
             assert await world.store.extend(queue.partition_id, [extension]) == [world.now + ms(1_000)]
         case Event.NACK:
+            if row.when is When.RETENTION_OVER:
+                world.advance(KEPT_MS)
             (lease,) = (await world.store.held(queue.partition_id, [delivery.receipt])).leases
             await _settle(world, dlq, row, lease)
         case Event.EXPIRE:
             world.advance(VISIBILITY_MS)
             (lease,) = (await world.store.expired(10)).leases
             await _settle(world, dlq, row, lease)
+        case Event.OUTLIVE:
+            world.advance(KEPT_MS - 1)
+            assert await world.store.expire(10) == 0
+            world.advance(1)
+            assert await world.store.expire(10) == 1
 
 
 async def _settle(world: World, dlq: Queue, row: Transition, lease) -> None:
+    assert await world.store.expire(10) == 0
     settlement = {
         When.RETRY_NOW: RequeueAt(lease, world.now),
         When.RETRY_LATER: RequeueAt(lease, world.now + ms(DELAY_MS)),
         When.USED_UP: MoveToDlq(lease, dlq, world.now, RETENTION_FOREVER),
+        When.RETENTION_OVER: Delete(lease),
     }[row.when]
     assert await world.store.settle(lease.receipt.partition_id, [settlement]) == [True]
 

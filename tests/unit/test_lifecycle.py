@@ -12,11 +12,11 @@ from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.stores.memory import MemoryBackend
 from sqslite.domain.leases import Acked, Lease, Receipt, Refusal
 from sqslite.domain.lifecycle import TRANSITIONS, Event, State, Transition, When, diagram, state_of
-from sqslite.domain.limits import RETENTION_FOREVER, ms
+from sqslite.domain.limits import ms
 from sqslite.domain.messages import Delivery
-from sqslite.domain.ports import Extension, MoveToDlq, RequeueAt
+from sqslite.domain.ports import Delete, Extension, MoveToDlq, RequeueAt, Settlement
 from sqslite.domain.queues import Queue, QueueSettings
-from sqslite.domain.retry import Backoff, BackoffKind, DeadLetter, decide
+from sqslite.domain.retry import Backoff, BackoffKind, DeadLetter, Drop, decide
 from tests.conformance.world import World, message
 
 ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
@@ -25,6 +25,8 @@ IN_DOCS = re.compile(r"<!-- lifecycle:begin -->\n```mermaid\n(.*?)\n```\n<!-- li
 DELAY_MS = 5_000
 VISIBILITY_MS = 30_000
 MAX_RETRIES = 2
+# So that a message is outlived while it is delayed for a retry, or only after several deliveries.
+KEPT_MS = (VISIBILITY_MS + DELAY_MS, 10 * VISIBILITY_MS)
 
 instants = st.datetimes(datetime(2026, 1, 1), datetime(2026, 1, 2), timezones=st.just(UTC))
 
@@ -94,11 +96,13 @@ def test_the_diagram_in_the_docs_is_current():
 class Walk:
     """One message on its way through the table; `superseded` are the receipts that must never work again."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept_ms: int) -> None:
         clock = VirtualClock()
         backend = MemoryBackend(clock)
         self.world = World(backend, clock, backend.store)
         self.state = State.NONE
+        self.kept_ms = kept_ms
+        self.expires_at = clock.now() + ms(kept_ms)
         self.delivery_count = 0
         self.current: Receipt | None = None
         self.superseded: list[Receipt] = []
@@ -108,24 +112,37 @@ class Walk:
         self.queue = self.source = await self.world.catalog.ensure("orders", QueueSettings())
 
     def possible(self) -> list[Transition]:
-        return [row for row in TRANSITIONS if row.state is self.state and self._holds(row.when)]
+        return [row for row in TRANSITIONS if row.state is self.state and self._holds(row)]
 
-    def _holds(self, when: When) -> bool:
+    def _holds(self, row: Transition) -> bool:
         used_up = self.queue is self.source and self.delivery_count >= MAX_RETRIES
-        match when:
+        outlived = self.world.now + ms(self._takes_ms(row.event)) >= self.expires_at
+        match row.when:
             case When.RECEIPT_CURRENT:
                 return self.current is not None
             case When.USED_UP:
-                return used_up
+                return used_up and not outlived
             case When.RETRY_NOW | When.RETRY_LATER:
-                return not used_up
+                return not used_up and not outlived
+            case When.RETENTION_OVER:
+                # A nack may come as late as it likes.
+                return outlived or row.event is Event.NACK
+        if self.state is State.DELAYED:
+            # It comes due before its retention is over, or else the other way round.
+            return outlived == (row.event is Event.OUTLIVE)
         return True
+
+    def _takes_ms(self, event: Event) -> int:
+        if event is Event.EXPIRE:
+            return VISIBILITY_MS
+        return DELAY_MS if self.state is State.DELAYED and event in (Event.COME_DUE, Event.OUTLIVE) else 0
 
     async def make(self, row: Transition) -> None:
         match row.event:
             case Event.ENQUEUE:
                 delay_ms = DELAY_MS if row.when is When.DELAY else 0
-                await self.world.enqueue(self.queue, message(delay_ms=delay_ms, dlq="dead", max_retries=MAX_RETRIES))
+                sent = message(delay_ms=delay_ms, dlq="dead", max_retries=MAX_RETRIES, retention_ms=self.kept_ms)
+                await self.world.enqueue(self.queue, sent)
             case Event.COME_DUE:
                 self.world.advance(DELAY_MS)
             case Event.CLAIM:
@@ -137,13 +154,22 @@ class Walk:
                 extensions = [Extension(self.current, VISIBILITY_MS)]
                 assert await self.world.store.extend(self.queue.partition_id, extensions) == [until]
             case Event.NACK:
+                if row.when is When.RETENTION_OVER:
+                    self._outlive()
                 (lease,) = (await self.world.store.held(self.queue.partition_id, [self.current])).leases
                 await self._settle(row, lease)
             case Event.EXPIRE:
                 self.world.advance(VISIBILITY_MS)
                 (lease,) = (await self.world.store.expired(10)).leases
                 await self._settle(row, lease)
+            case Event.OUTLIVE:
+                self._outlive()
+                assert await self.world.claim(self.queue) == []
+                assert await self.world.store.expire(10) == 1
         self.state = row.target
+
+    def _outlive(self) -> None:
+        self.world.advance((self.expires_at - self.world.now) // ms(1))
 
     def _claimed(self, delivery: Delivery) -> None:
         if self.current:
@@ -155,8 +181,12 @@ class Walk:
         kind = BackoffKind.FIXED if row.when is When.RETRY_LATER else BackoffKind.NONE
         decision = decide(lease, Backoff(kind=kind, base_ms=DELAY_MS), 0.5, self.world.now)
         assert isinstance(decision, DeadLetter) == row.to_dlq
+        assert isinstance(decision, Drop) == (row.when is When.RETENTION_OVER)
+        settlement: Settlement
         if isinstance(decision, DeadLetter):
-            settlement = MoveToDlq(lease, self.dlq, self.world.now, RETENTION_FOREVER)
+            settlement = MoveToDlq(lease, self.dlq, self.world.now, self.kept_ms)
+        elif isinstance(decision, Drop):
+            settlement = Delete(lease)
         else:
             settlement = RequeueAt(lease, self.world.now + ms(decision.after_ms))
         assert await self.world.store.settle(lease.receipt.partition_id, [settlement]) == [True]
@@ -189,7 +219,7 @@ class Walk:
 
 @given(st.data())
 async def test_a_message_that_walks_the_table_is_where_the_table_says(data: st.DataObject):
-    walk = Walk()
+    walk = Walk(data.draw(st.sampled_from(KEPT_MS), label="kept_ms"))
     await walk.begin()
     for _ in range(data.draw(st.integers(1, 20), label="steps")):
         rows = walk.possible()

@@ -29,6 +29,7 @@ class Event(enum.StrEnum):
     EXTEND = "extend"
     NACK = "nack"
     EXPIRE = "lease expires"
+    OUTLIVE = "retention over"
 
 
 class When(enum.StrEnum):
@@ -41,6 +42,7 @@ class When(enum.StrEnum):
     RETRY_LATER = "retry, backoff > 0"
     USED_UP = "deliveries used up, a DLQ named"
     RECEIPT_CURRENT = "receipt still current"
+    RETENTION_OVER = "retention over"
 
 
 class Transition(Struct, frozen=True):
@@ -74,6 +76,11 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(State.DELAYED, Event.ACK, When.RECEIPT_CURRENT, State.GONE),
     Transition(State.READY, Event.EXTEND, When.RECEIPT_CURRENT, State.LEASED),
     Transition(State.DELAYED, Event.EXTEND, When.RECEIPT_CURRENT, State.LEASED),
+    Transition(State.READY, Event.OUTLIVE, When.ALWAYS, State.GONE),
+    Transition(State.DELAYED, Event.OUTLIVE, When.ALWAYS, State.GONE),
+    # Who works on a message may end the work, however old it has become: a lease is left alone until it is settled.
+    Transition(State.LEASED, Event.NACK, When.RETENTION_OVER, State.GONE),
+    Transition(State.LEASED, Event.EXPIRE, When.RETENTION_OVER, State.GONE),
 )
 
 
