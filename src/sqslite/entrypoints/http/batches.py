@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from litestar import post
+from litestar.params import FromPath
 from msgspec import UNSET, Raw
 
 from sqslite.domain.errors import InvalidValue, SqsliteError
@@ -16,7 +17,7 @@ from sqslite.domain.sweep import Wish
 from sqslite.entrypoints.http import shapes
 from sqslite.entrypoints.http.errors import MissingField, RequestError
 from sqslite.entrypoints.http.reading import decode, read
-from sqslite.entrypoints.http.routes import JsonRequest, Ports, new_message, proven
+from sqslite.entrypoints.http.routes import GivenPorts, JsonRequest, new_message, proven
 
 # An ack or extend entry takes about 100 bytes, a nack one an error text of 4 KiB at most.
 CONTROL_BATCH_BYTES_MAX = 8 * 1024 * 1024
@@ -29,7 +30,7 @@ Fault = SqsliteError | RequestError
 
 
 @post("/v1/queues/{queue:str}/messages/:batch", status_code=200)
-async def enqueue_batch(request: JsonRequest, ports: Ports, queue: str) -> shapes.ResultsOut:
+async def enqueue_batch(request: JsonRequest, ports: GivenPorts, queue: FromPath[str]) -> shapes.ResultsOut:
     """Enqueue messages."""
     bytes_max = max(ENQUEUE_BATCH_BYTES_MAX, ports.request_bytes_max)
     sent = await read(request, shapes.EnqueueBatchIn, bytes_max)
@@ -39,7 +40,7 @@ async def enqueue_batch(request: JsonRequest, ports: Ports, queue: str) -> shape
 
 
 @post("/v1/messages/:ack", status_code=200)
-async def ack_batch(request: JsonRequest, ports: Ports) -> shapes.ResultsOut:
+async def ack_batch(request: JsonRequest, ports: GivenPorts) -> shapes.ResultsOut:
     """Delete messages whose work is done."""
     sent = await read(request, shapes.AckBatchIn, CONTROL_BATCH_BYTES_MAX)
     parsed = _parsed("acks", sent.acks, _ack)
@@ -52,7 +53,7 @@ async def ack_batch(request: JsonRequest, ports: Ports) -> shapes.ResultsOut:
 
 
 @post("/v1/messages/:nack", status_code=200)
-async def nack_batch(request: JsonRequest, ports: Ports) -> shapes.ResultsOut:
+async def nack_batch(request: JsonRequest, ports: GivenPorts) -> shapes.ResultsOut:
     """Give leases up."""
     sent = await read(request, shapes.NackBatchIn, CONTROL_BATCH_BYTES_MAX)
     parsed = _parsed("nacks", sent.nacks, _nack)
@@ -60,7 +61,7 @@ async def nack_batch(request: JsonRequest, ports: Ports) -> shapes.ResultsOut:
 
 
 @post("/v1/messages/:extend", status_code=200)
-async def extend_batch(request: JsonRequest, ports: Ports) -> shapes.ResultsOut:
+async def extend_batch(request: JsonRequest, ports: GivenPorts) -> shapes.ResultsOut:
     """Hold messages longer."""
     sent = await read(request, shapes.ExtendBatchIn, CONTROL_BATCH_BYTES_MAX)
     parsed = _parsed("extends", sent.extends, _extension)

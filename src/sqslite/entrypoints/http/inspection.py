@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from litestar import route
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Raw
 from msgspec.structs import asdict
 
@@ -12,11 +12,11 @@ from sqslite.domain.messages import Message
 from sqslite.entrypoints.http import queue_shapes
 from sqslite.entrypoints.http.bodies import to_json
 from sqslite.entrypoints.http.queues import page_size
-from sqslite.entrypoints.http.routes import READ, Ports, message_number, when_set
+from sqslite.entrypoints.http.routes import READ, GivenPorts, message_number, when_set
 
 
 @route("/v1/queues/{queue:str}/stats", http_method=READ)
-async def queue_stats(ports: Ports, queue: str) -> queue_shapes.StatsOut:
+async def queue_stats(ports: GivenPorts, queue: FromPath[str]) -> queue_shapes.StatsOut:
     """Count a queue's messages."""
     depth, totals = await ports.inspection.stats(queue)
     return queue_shapes.StatsOut(
@@ -34,20 +34,21 @@ async def queue_stats(ports: Ports, queue: str) -> queue_shapes.StatsOut:
 
 @route("/v1/queues/{queue:str}/messages", http_method=READ)
 async def peek(
-    ports: Ports,
-    queue: str,
-    wanted_state: Annotated[str | None, Parameter(query="state")] = None,
-    after: str | None = None,
-    page_limit: Annotated[str | None, Parameter(query="limit")] = None,
+    ports: GivenPorts,
+    queue: FromPath[str],
+    # `state` by itself is the framework's own.
+    wanted_state: Annotated[str | None, QueryParameter(name="state")] = None,
+    after: FromQuery[str | None] = None,
+    limit: FromQuery[str | None] = None,
 ) -> queue_shapes.PeekOut:
     """Show messages without leasing them."""
-    page = await ports.inspection.peek(queue, wanted_state, after, page_size(page_limit))
+    page = await ports.inspection.peek(queue, wanted_state, after, page_size(limit))
     seen = [queue_shapes.SeenOut(**_fields(state, message)) for state, message in page.messages]
     return queue_shapes.PeekOut(seen, after=when_set(page.after))
 
 
 @route("/v1/messages/{message_id:str}", http_method=READ)
-async def explain(ports: Ports, message_id: str) -> queue_shapes.ExplainOut:
+async def explain(ports: GivenPorts, message_id: FromPath[str]) -> queue_shapes.ExplainOut:
     """Say how a message stands, and why."""
     seen, explanation = await ports.inspection.explain(message_number(message_id))
     return queue_shapes.ExplainOut(

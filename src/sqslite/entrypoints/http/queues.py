@@ -1,9 +1,7 @@
 """The calls of those who look after queues."""
 
-from typing import Annotated
-
 from litestar import Response, delete, post, put, route
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery
 from msgspec import UNSET
 from msgspec.structs import asdict
 
@@ -12,11 +10,11 @@ from sqslite.domain.limits import PAGE_DEFAULT, PAGE_MAX
 from sqslite.domain.queues import Queue
 from sqslite.entrypoints.http import queue_shapes
 from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX, read
-from sqslite.entrypoints.http.routes import READ, JsonRequest, Ports
+from sqslite.entrypoints.http.routes import READ, GivenPorts, JsonRequest
 
 
 @put("/v1/queues/{queue:str}")
-async def put_queue(request: JsonRequest, ports: Ports, queue: str) -> Response[queue_shapes.QueueOut]:
+async def put_queue(request: JsonRequest, ports: GivenPorts, queue: FromPath[str]) -> Response[queue_shapes.QueueOut]:
     """Create a queue, or change its settings to exactly these."""
     settings = await read(request, queue_shapes.QueueIn, ENVELOPE_BYTES_MAX)
     made, created = await ports.administration.put(queue, settings)
@@ -24,34 +22,34 @@ async def put_queue(request: JsonRequest, ports: Ports, queue: str) -> Response[
 
 
 @route("/v1/queues/{queue:str}", http_method=READ)
-async def get_queue(ports: Ports, queue: str) -> queue_shapes.QueueOut:
+async def get_queue(ports: GivenPorts, queue: FromPath[str]) -> queue_shapes.QueueOut:
     """Show a queue's settings."""
     return _shown(await ports.administration.get(queue))
 
 
 @route("/v1/queues", http_method=READ)
 async def list_queues(
-    ports: Ports,
-    prefix: str = "",
-    after: str = "",
-    page_limit: Annotated[str | None, Parameter(query="limit")] = None,
+    ports: GivenPorts,
+    prefix: FromQuery[str] = "",
+    after: FromQuery[str] = "",
+    limit: FromQuery[str | None] = None,
 ) -> queue_shapes.QueuesOut:
     """List queues by name, a page at a time."""
-    limit = page_size(page_limit)
-    queues = await ports.administration.page(prefix, after, limit)
-    more = len(queues) == limit
+    size = page_size(limit)
+    queues = await ports.administration.page(prefix, after, size)
+    more = len(queues) == size
     return queue_shapes.QueuesOut([_shown(queue) for queue in queues], after=queues[-1].name if more else UNSET)
 
 
 @delete("/v1/queues/{queue:str}", status_code=200)
-async def delete_queue(ports: Ports, queue: str) -> queue_shapes.DoneOut:
+async def delete_queue(ports: GivenPorts, queue: FromPath[str]) -> queue_shapes.DoneOut:
     """Delete a queue with all its messages."""
     await ports.administration.delete(queue)
     return queue_shapes.DoneOut()
 
 
 @post("/v1/queues/{queue:str}/:purge", status_code=200)
-async def purge_queue(request: JsonRequest, ports: Ports, queue: str) -> queue_shapes.DoneOut:
+async def purge_queue(request: JsonRequest, ports: GivenPorts, queue: FromPath[str]) -> queue_shapes.DoneOut:
     """Delete all messages of a queue."""
     await read(request, queue_shapes.NothingIn, ENVELOPE_BYTES_MAX)
     await ports.administration.purge(queue)
@@ -59,14 +57,14 @@ async def purge_queue(request: JsonRequest, ports: Ports, queue: str) -> queue_s
 
 
 @post("/v1/queues/{queue:str}/:pause", status_code=200)
-async def pause_queue(request: JsonRequest, ports: Ports, queue: str) -> queue_shapes.QueueOut:
+async def pause_queue(request: JsonRequest, ports: GivenPorts, queue: FromPath[str]) -> queue_shapes.QueueOut:
     """Give nothing out any more."""
     await read(request, queue_shapes.NothingIn, ENVELOPE_BYTES_MAX)
     return _shown(await ports.administration.pause(queue))
 
 
 @post("/v1/queues/{queue:str}/:resume", status_code=200)
-async def resume_queue(request: JsonRequest, ports: Ports, queue: str) -> queue_shapes.QueueOut:
+async def resume_queue(request: JsonRequest, ports: GivenPorts, queue: FromPath[str]) -> queue_shapes.QueueOut:
     """Give messages out again."""
     await read(request, queue_shapes.NothingIn, ENVELOPE_BYTES_MAX)
     return _shown(await ports.administration.resume(queue))

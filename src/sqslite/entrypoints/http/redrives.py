@@ -1,17 +1,20 @@
 """The calls about redrive tasks."""
 
 from litestar import Response, post, route
+from litestar.params import FromPath
 
 from sqslite.domain.errors import InvalidValue
 from sqslite.domain.limits import MESSAGE_ID_MAX
 from sqslite.domain.redrive import Redrive
 from sqslite.entrypoints.http import queue_shapes
 from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX, read
-from sqslite.entrypoints.http.routes import READ, JsonRequest, Ports, when_set
+from sqslite.entrypoints.http.routes import READ, GivenPorts, JsonRequest, when_set
 
 
 @post("/v1/queues/{queue:str}/:redrive")
-async def start_redrive(request: JsonRequest, ports: Ports, queue: str) -> Response[queue_shapes.RedriveOut]:
+async def start_redrive(
+    request: JsonRequest, ports: GivenPorts, queue: FromPath[str]
+) -> Response[queue_shapes.RedriveOut]:
     """Begin to move dead letters on."""
     asked = await read(request, queue_shapes.RedriveIn, ENVELOPE_BYTES_MAX)
     redrive = await ports.redriving.start(queue, asked.to, asked.max_per_second, asked.limit)
@@ -19,13 +22,15 @@ async def start_redrive(request: JsonRequest, ports: Ports, queue: str) -> Respo
 
 
 @route("/v1/queues/{queue:str}/redrives", http_method=READ)
-async def list_redrives(ports: Ports, queue: str) -> queue_shapes.RedrivesOut:
+async def list_redrives(ports: GivenPorts, queue: FromPath[str]) -> queue_shapes.RedrivesOut:
     """Show the latest tasks."""
     return queue_shapes.RedrivesOut([_shown(redrive) for redrive in await ports.redriving.page(queue)])
 
 
 @post("/v1/queues/{queue:str}/redrives/{task:str}/:cancel", status_code=200)
-async def cancel_redrive(request: JsonRequest, ports: Ports, queue: str, task: str) -> queue_shapes.RedriveOut:
+async def cancel_redrive(
+    request: JsonRequest, ports: GivenPorts, queue: FromPath[str], task: FromPath[str]
+) -> queue_shapes.RedriveOut:
     """End a task."""
     await read(request, queue_shapes.NothingIn, ENVELOPE_BYTES_MAX)
     if not (task.isascii() and task.isdigit() and len(task) <= len(str(MESSAGE_ID_MAX))):

@@ -6,7 +6,9 @@ from typing import Any, TypeVar
 
 from litestar import Request, Response, post, route
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 from litestar.enums import HttpMethod, MediaType
+from litestar.params import FromPath
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from sqslite.adapters.metrics import Exposition
@@ -47,6 +49,9 @@ class Ports(Struct, frozen=True):
     request_bytes_max: int
 
 
+GivenPorts = NamedDependency[Ports]
+
+
 @route("/healthz", http_method=READ, media_type=MediaType.TEXT, sync_to_thread=False)
 def healthz() -> str:
     """Answer as long as the process runs."""
@@ -54,20 +59,20 @@ def healthz() -> str:
 
 
 @route("/readyz", http_method=READ, media_type=MediaType.TEXT)
-async def readyz(ports: Ports) -> str:
+async def readyz(ports: GivenPorts) -> str:
     """Answer once the store answers."""
     await ports.ping()
     return "ready"
 
 
 @route("/metrics", http_method=READ)
-async def metrics(ports: Ports) -> Response[bytes]:
+async def metrics(ports: GivenPorts) -> Response[bytes]:
     """Show the metrics to Prometheus."""
     return Response(await ports.exposition.render(), headers={"content-type": ports.exposition.content_type})
 
 
 @post("/v1/queues/{queue:str}/messages")
-async def enqueue(request: JsonRequest, ports: Ports, queue: str) -> Response[shapes.EnqueueOut]:
+async def enqueue(request: JsonRequest, ports: GivenPorts, queue: FromPath[str]) -> Response[shapes.EnqueueOut]:
     """Enqueue a message."""
     sent = await read(request, shapes.EnqueueIn, ports.request_bytes_max)
     (result,) = await ports.service.enqueue(queue, [new_message(sent)])
@@ -77,7 +82,7 @@ async def enqueue(request: JsonRequest, ports: Ports, queue: str) -> Response[sh
 
 
 @post("/v1/queues/{queue:str}/:receive", status_code=200)
-async def receive(request: JsonRequest, ports: Ports, queue: str) -> list[shapes.MessageOut]:
+async def receive(request: JsonRequest, ports: GivenPorts, queue: FromPath[str]) -> list[shapes.MessageOut]:
     """Lease messages."""
     asked = await read(request, shapes.ReceiveIn, CONTROL_BYTES_MAX)
 
@@ -88,7 +93,7 @@ async def receive(request: JsonRequest, ports: Ports, queue: str) -> list[shapes
 
 
 @post("/v1/messages/{message_id:str}/:ack", status_code=200)
-async def ack(request: JsonRequest, ports: Ports, message_id: str) -> shapes.AckOut:
+async def ack(request: JsonRequest, ports: GivenPorts, message_id: FromPath[str]) -> shapes.AckOut:
     """Delete a message whose work is done."""
     number = message_number(message_id)
     sent = await read(request, shapes.AckIn, CONTROL_BYTES_MAX)
@@ -101,7 +106,7 @@ async def ack(request: JsonRequest, ports: Ports, message_id: str) -> shapes.Ack
 
 
 @post("/v1/messages/{message_id:str}/:nack", status_code=200)
-async def nack(request: JsonRequest, ports: Ports, message_id: str) -> shapes.AckOut:
+async def nack(request: JsonRequest, ports: GivenPorts, message_id: FromPath[str]) -> shapes.AckOut:
     """Give a lease up."""
     number = message_number(message_id)
     sent = await read(request, shapes.NackIn, CONTROL_BYTES_MAX)
@@ -112,7 +117,7 @@ async def nack(request: JsonRequest, ports: Ports, message_id: str) -> shapes.Ac
 
 
 @post("/v1/messages/{message_id:str}/:extend", status_code=200)
-async def extend(request: JsonRequest, ports: Ports, message_id: str) -> shapes.ExtendOut:
+async def extend(request: JsonRequest, ports: GivenPorts, message_id: FromPath[str]) -> shapes.ExtendOut:
     """Hold a message longer."""
     number = message_number(message_id)
     sent = await read(request, shapes.ExtendIn, CONTROL_BYTES_MAX)
