@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from typing import Any, Generic, TypeVar
 
-from sqslite.domain.errors import Overloaded, SqsliteError
+from sqslite.domain.errors import OutcomeUnknown, Overloaded, SqsliteError
 from sqslite.domain.ports import PartitionDropped
 
 A = TypeVar("A")
@@ -40,7 +40,7 @@ class Gathering(Generic[A, R]):
     `together` carries a batch out and gives an answer for each call. Where it raises one of the store's errors, that
     is the answer to every call of the batch, since it holds for all. Where it raises anything else, each call
     is made alone, so that one that is at fault fails alone. `unclaimed` is given the answers of callers that were
-    cancelled while theirs was under way.
+    cancelled while theirs was under way; nobody waits for what it does.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Gathering(Generic[A, R]):
         together: Together[A, R],
         *,
         lanes: int = LANES,
-        unclaimed: Callable[[R], Awaitable[None]] | None = None,
+        unclaimed: Callable[[R], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self._together = together
         self._lanes = lanes
@@ -59,25 +59,46 @@ class Gathering(Generic[A, R]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def call(self, key: Hashable, asked: A, weight: int) -> R:
-        """The answer to this call. Raises Overloaded where too many wait already.
+        """The answer to this call. Raises Overloaded where it would have to wait and too many do already.
 
         A caller that is cancelled while it waits is forgotten; while its batch is under way, that goes on without it.
         """
-        if self._calls_waiting >= CALLS_WAITING_MAX:
+        at_once = self._busy.get(key, 0) < self._lanes
+        if not at_once and self._calls_waiting >= CALLS_WAITING_MAX:
             raise Overloaded(f"{self._calls_waiting} calls wait for the store already; try again shortly")
         call: _Call[A, R] = _Call(asked, weight, asyncio.get_running_loop().create_future())
         self._waiting.setdefault(key, deque()).append(call)
         self._calls_waiting += 1
-        if self._busy.get(key, 0) < self._lanes:
+        if at_once:
             self._set_off(key)
-        return await call.answer
+        try:
+            return await call.answer
+        except asyncio.CancelledError:
+            self._forget(key, call)
+            raise
+
+    def _forget(self, key: Hashable, call: _Call[A, R]) -> None:
+        waiting = self._waiting.get(key, deque())
+        if call in waiting:
+            waiting.remove(call)
+            self._calls_waiting -= 1
+        elif call.answer.done() and not call.answer.cancelled() and call.answer.exception() is None:
+            # The answer had come, and the cancellation overtook it.
+            self._leave(call.answer.result())
+
+    def _leave(self, answer: R) -> None:
+        if self._unclaimed is not None:
+            self._begin(self._unclaimed(answer))
 
     def _set_off(self, key: Hashable) -> None:
         batch = self._next_batch(key)
         if not batch:
             return
         self._busy[key] = self._busy.get(key, 0) + 1
-        task = asyncio.ensure_future(self._carried_out(key, batch))
+        self._begin(self._carried_out(key, batch))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -100,6 +121,11 @@ class Gathering(Generic[A, R]):
     async def _carried_out(self, key: Hashable, batch: list[_Call[A, R]]) -> None:
         try:
             await self._answered(key, batch)
+        except BaseException:
+            # Nobody waits for ever, not even where the batch itself was cancelled.
+            for call in batch:
+                _fail(call, OutcomeUnknown("the call was given up while it was under way"))
+            raise
         finally:
             self._busy[key] -= 1
             if not self._busy[key]:
@@ -122,8 +148,8 @@ class Gathering(Generic[A, R]):
             for call, answer in zip(batch, answers, strict=True):
                 if not call.answer.done():
                     call.answer.set_result(answer)
-                elif self._unclaimed is not None:
-                    await self._unclaimed(answer)
+                else:
+                    self._leave(answer)
 
 
 def _fail(call: _Call[A, R], error: Exception) -> None:
