@@ -11,6 +11,7 @@ from tests.conformance.grouping import Grouping
 from tests.conformance.holding import Holding
 from tests.conformance.looking import Looking
 from tests.conformance.queues import Queues
+from tests.conformance.redriven import Redriven
 from tests.conformance.redriving import Redriving
 from tests.conformance.retention import Retention
 from tests.conformance.settling import Settling
@@ -27,6 +28,7 @@ class StoreConformance(
     Deduplication,
     Attempts,
     Redriving,
+    Redriven,
     Retention,
     Looking,
     Emptying,
