@@ -183,6 +183,17 @@ BEGIN
 END;
 $$;
 
+-- Tells waiting receives with the commit, and not at all after a rollback. PostgreSQL lets commits with a notification
+-- pass one at a time, so whoever sends a lot may turn it off (sqslite.wakeups): waiting receives also look by themselves.
+CREATE OR REPLACE FUNCTION sqslite.wake(queue text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('sqslite.wakeups', true) IS DISTINCT FROM 'off' THEN
+        PERFORM pg_notify('sqslite_wakeups', json_build_object('queue', queue, 'count', 1)::text);
+    END IF;
+END;
+$$;
+
 CREATE OR REPLACE FUNCTION sqslite.enqueue(
     queue text,
     body text,
@@ -265,7 +276,7 @@ BEGIN
     called_at := clock_timestamp();
     INSERT INTO sqslite.messages (
         id, partition_id, body, body_kind, attributes, enqueued_at, not_before, expires_at, max_retries, dlq, trace_id,
-        group_id
+        group_id, group_label
     )
     VALUES (
         message_id,
@@ -279,11 +290,11 @@ BEGIN
         coalesce(nullif(enqueue.max_retries, 0), (held.settings ->> 'max_retries')::bigint, 5),
         coalesce(enqueue.dlq, held.settings ->> 'dlq'),
         enqueue.trace_id,
-        CASE WHEN grouped THEN coalesce(enqueue.group_id, '') ELSE enqueue.group_id END
+        CASE WHEN grouped THEN coalesce(enqueue.group_id, '') END,
+        CASE WHEN NOT grouped THEN enqueue.group_id END
     );
     IF delay = interval '0' THEN
-        -- Sent by PostgreSQL at the commit, and not at all after a rollback.
-        PERFORM pg_notify('sqslite_wakeups', json_build_object('queue', held.name, 'count', 1)::text);
+        PERFORM sqslite.wake(held.name);
     END IF;
     RETURN message_id;
 END;
@@ -325,7 +336,7 @@ BEGIN
     WHERE g.partition_id = gone.partition_id AND g.group_id = gone.group_id;
     IF gone.fifo THEN
         -- What came behind it in its group may be claimable now.
-        PERFORM pg_notify('sqslite_wakeups', json_build_object('queue', gone.name, 'count', 1)::text);
+        PERFORM sqslite.wake(gone.name);
     END IF;
     RETURN true;
 END;
@@ -334,6 +345,6 @@ $$;
 -- Functions are everybody's unless somebody says otherwise.
 REVOKE ALL ON FUNCTION
     sqslite.refuse, sqslite.check_range, sqslite.check_queue_name, sqslite.check_text, sqslite.check_id,
-    sqslite.checked_attributes, sqslite.checked_body, sqslite.held_queue, sqslite.remembered_id, sqslite.enqueue,
-    sqslite.ack
+    sqslite.checked_attributes, sqslite.checked_body, sqslite.held_queue, sqslite.remembered_id, sqslite.wake,
+    sqslite.enqueue, sqslite.ack
 FROM PUBLIC;

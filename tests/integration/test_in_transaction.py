@@ -101,6 +101,24 @@ async def test_waiters_are_told_with_the_commit_and_not_before(client, connect):
         assert [told async for told in listener.notifies(timeout=WAITS_S)] == []
 
 
+async def test_nobody_is_told_where_the_sender_has_turned_it_off(backend, client, connect):
+    queue, delivery = await claimed(backend, client, fifo=True)
+    async with connect() as listener:
+        await listener.set_autocommit(True)
+        await listener.execute("LISTEN sqslite_wakeups")
+        await client.execute("SET LOCAL sqslite.wakeups = off")
+        await enqueue(client, group_id="h")
+        assert await ack(client, delivery.receipt.token()) is True
+        await client.commit()
+        assert [told async for told in listener.notifies(timeout=WAITS_S)] == []
+        # That was for the one transaction.
+        await enqueue(client, group_id="h")
+        await client.commit()
+        told = [hint_of(notice.payload) async for notice in listener.notifies(timeout=SOON_S_MAX, stop_after=1)]
+    assert told == [Hint("orders", 1)]
+    assert len(await claim(backend, queue)) == 2
+
+
 async def test_a_waiting_receive_of_another_process_is_woken(client, postgres_store_url):
     # Time stands still, so the waiter does not look by itself.
     still = VirtualClock()

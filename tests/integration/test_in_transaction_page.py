@@ -48,7 +48,7 @@ def test_every_block_of_the_page_runs_and_answers_as_it_says(private_postgres: P
             "SELECT name, count(*) FROM sqslite.messages JOIN sqslite.queues USING (partition_id) GROUP BY name"
         ).fetchall()
         # All was acked, but the delayed message and those that nobody has received.
-        assert dict(left) == {"shipping": 1, "purchases": 3}
+        assert dict(left) == {"shipping": 1, "purchases": 3, "invoices": 1}
 
 
 def received(server: ServerProcess) -> str:
