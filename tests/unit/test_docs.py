@@ -11,7 +11,7 @@ import pytest
 
 from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.metrics import Exposition, PrometheusMetrics
-from sqslite.adapters.stores.memory import MemoryStore
+from sqslite.adapters.stores.memory import MemoryBackend
 from sqslite.domain import limits
 from sqslite.domain.queues import QueueSettings
 from sqslite.entrypoints import server
@@ -165,7 +165,7 @@ def test_every_limit_is_in_the_rest_reference_with_its_value():
 
 async def test_every_metric_is_in_operations_and_no_other():
     clock = VirtualClock()
-    backend = MemoryStore(clock)
+    backend = MemoryBackend(clock)
     await backend.catalog.ensure("orders", QueueSettings())
     exposition = Exposition(PrometheusMetrics(clock), backend.catalog, backend.stats, clock)
     exposed = re.findall(r"^# TYPE (\S+) ", (await exposition.render()).decode(), re.MULTILINE)

@@ -93,7 +93,7 @@ def test_every_operation_lists_the_errors_it_can_answer_with():
     reading = {400, 408, 413, 415, 503}
     listed = {operation["operationId"]: {int(s) for s in operation["responses"]} for _, _, operation in operations()}
     assert listed == {
-        "enqueue": {201, *reading},
+        "enqueue": {200, 201, *reading},
         "receive": {200, *reading},
         "ack": {200, 404, 409, *reading},
         "nack": {200, 404, 409, *reading},
@@ -102,7 +102,17 @@ def test_every_operation_lists_the_errors_it_can_answer_with():
         "ack_batch": {200, *reading},
         "nack_batch": {200, *reading},
         "extend_batch": {200, *reading},
-        "put_queue": {200, 201, *reading},
+        "put_queue": {200, 201, 409, *reading},
+        "delete_queue": {200, 400, 404, 503},
+        "purge_queue": {200, 404, *reading},
+        "pause_queue": {200, 404, *reading},
+        "resume_queue": {200, 404, *reading},
+        "queue_stats": {200, 400, 404, 503},
+        "peek": {200, 400, 404, 503},
+        "explain": {200, 400, 404, 503},
+        "start_redrive": {202, 404, 409, *reading},
+        "list_redrives": {200, 400, 404, 503},
+        "cancel_redrive": {200, 404, 409, *reading},
         "get_queue": {200, 400, 404, 503},
         "list_queues": {200, 400, 503},
         "healthz": {200},

@@ -18,7 +18,14 @@ from tests.unit.rest import REQUEST_BYTES_MAX, Rest, rest
 
 MESSAGES = "/v1/queues/orders/messages"
 RECEIVE = "/v1/queues/orders:receive"
-CALLS = [MESSAGES, RECEIVE, "/v1/messages/1:ack", "/v1/messages/1:nack", "/v1/messages/1:extend"]
+CALLS = [
+    RECEIVE,
+    "/v1/queues/orders:purge",
+    "/v1/queues/orders:redrive",
+    "/v1/messages/1:ack",
+    "/v1/messages/1:nack",
+    "/v1/messages/1:extend",
+]
 SHOWN = ["/healthz", "/readyz", "/metrics", "/schema", "/schema/openapi.json"]
 GENERATED_ID = re.compile(r"[0-9a-f]{12}-[0-9]+")
 
@@ -133,12 +140,12 @@ async def test_health_and_readiness_are_plain_text(api):
         "/",
         "/v1",
         "/v1/queues/orders/messages/1",
-        "/v1/queues/orders:purge",
+        "/v1/queues/orders:burn",
         "/v2/x",
         "/v1/queues/orders/:receive",
         "/v1/queues/a/b:receive",
-        "/v1/messages/1",
-        "/v1/messages/1:",
+        "/v1/messages/1/2",
+        "/v1/messages/1:/ack",
         "/v1/messages/1:ACK",
         "/v1/messages/1/:ack",
         "/v1/queues/orders:receive:receive/x",
@@ -345,7 +352,7 @@ async def test_the_metrics_are_told_method_route_and_status(api):
     await api.post("/v1/messages/1:ack", b"{}")
     await api.client.get("/healthz")
     await api.client.head("/healthz")
-    await api.client.get(MESSAGES)
+    await api.client.put(MESSAGES)
     await api.client.get("/nothing/at/all")
     await api.client.request("BREW", "/healthz")
     assert api.answered == [

@@ -265,7 +265,9 @@ async def test_a_body_may_be_as_large_as_the_limit_and_no_larger(api):
     assert (await sent(api, fits)).status_code == 201
     answer = await sent(api, fits[:-1] + 'x"')
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
-    assert answer.json()["error"] == f"body must be at most {BODY_BYTES_MAX} bytes; got {BODY_BYTES_MAX + 1} bytes"
+    assert answer.json()["error"] == (
+        f"body must be at most {BODY_BYTES_MAX} bytes, attributes included; got {BODY_BYTES_MAX + 1} bytes"
+    )
 
 
 async def test_the_limit_counts_the_bytes_of_a_text_and_not_its_escapes(api):

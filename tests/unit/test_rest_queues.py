@@ -2,12 +2,24 @@
 
 import pytest
 
-from sqslite.domain.limits import DELAY_MS_MAX, MAX_RETRIES_MAX, VISIBILITY_MS_MAX, WAIT_MS_MAX
+from sqslite.domain.limits import (
+    DEDUP_MS_MAX,
+    DELAY_MS_MAX,
+    MAX_RETRIES_MAX,
+    RETENTION_MS_MAX,
+    VISIBILITY_MS_MAX,
+    WAIT_MS_MAX,
+)
 from tests.unit.rest import BODY_BYTES_MAX, Rest, rest
 
 QUEUE = "/v1/queues/orders"
 BACKOFF = {"kind": "none", "base_ms": 1_000, "factor": 2.0, "max_ms": 86_400_000, "jitter": 0.0}
 UNSET_SETTINGS = {
+    "fifo": False,
+    "fair": False,
+    "retention_ms": None,
+    "dedup_ms": None,
+    "paused": False,
     "visibility_ms": None,
     "delay_ms": None,
     "max_retries": None,
@@ -22,6 +34,8 @@ NUMBERS = [
     ("delay_ms", 0, DELAY_MS_MAX),
     ("max_retries", 1, MAX_RETRIES_MAX),
     ("receive_wait_ms", 0, WAIT_MS_MAX),
+    ("dedup_ms", 1, DEDUP_MS_MAX),
+    ("retention_ms", 1, RETENTION_MS_MAX),
     ("body_bytes_max", 1, BODY_BYTES_MAX),
 ]
 BACKOFF_NUMBERS = [
@@ -143,7 +157,10 @@ async def test_tags_may_be_as_many_and_as_long_as_their_limits(api: Rest):
 @pytest.mark.parametrize(
     ("text", "known"),
     [
-        (b'{"nope":1}', "visibility_ms, delay_ms, max_retries, dlq, receive_wait_ms, body_bytes_max, backoff, tags"),
+        (
+            b'{"nope":1}',
+            "fifo, fair, visibility_ms, delay_ms, max_retries, dlq, retention_ms, dedup_ms, receive_wait_ms, body_bytes_max, backoff, tags",
+        ),
         (b'{"backoff":{"nope":1}}', "kind, base_ms, factor, max_ms, jitter"),
     ],
 )

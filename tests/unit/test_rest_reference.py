@@ -42,6 +42,7 @@ async def test_a_message_goes_from_enqueue_over_receive_to_ack(api):
         "receipt": message["receipt"],
         "lease_until": "2026-01-01T00:00:30Z",
         "delivery_count": 1,
+        "fence": 1,
         "max_retries": 3,
         "dlq": "failed-queue",
         "trace_id": "xyz123",
@@ -61,7 +62,7 @@ async def test_an_empty_or_unknown_queue_gives_an_empty_list(api):
 async def test_what_was_not_set_is_not_shown(api):
     await api.enqueue()
     (message,) = await api.receive()
-    shown = ["id", "body", "receipt", "lease_until", "delivery_count", "max_retries", "enqueued_at"]
+    shown = ["id", "body", "receipt", "lease_until", "delivery_count", "fence", "max_retries", "enqueued_at"]
     assert list(message) == shown
     assert message["max_retries"] == 5
 
