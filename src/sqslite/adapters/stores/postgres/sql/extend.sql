@@ -17,6 +17,6 @@ WHERE
     AND m.receipt_secret = wished.receipt_secret
     AND m.claimed_at >= wished.claimed_since
     -- One that is not leased any more may be leased by nobody but the holder of its group.
-    AND ($6 OR m.lease_until IS NOT NULL OR m.group_id IS NULL)
+    AND ($6 OR num_nonnulls(m.lease_until) + num_nulls(m.group_id) > 0)
     AND EXISTS (SELECT FROM sqslite.queues WHERE partition_id = $1)
 RETURNING m.id, m.receipt_secret, m.lease_until
