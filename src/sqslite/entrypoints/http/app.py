@@ -1,11 +1,14 @@
 """The REST application: Litestar with the routes, inside what surrounds every request."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Request, Response, route
 from litestar.di import Provide
+from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from sqslite.domain.errors import SqsliteError
@@ -18,6 +21,36 @@ from sqslite.entrypoints.http.verbs import VerbPaths
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
 
+CALLS = (
+    routes.healthz,
+    routes.readyz,
+    routes.metrics,
+    routes.enqueue,
+    routes.receive,
+    routes.ack,
+    routes.nack,
+    routes.extend,
+    batches.enqueue_batch,
+    batches.ack_batch,
+    batches.nack_batch,
+    batches.extend_batch,
+    queues.put_queue,
+    queues.get_queue,
+    queues.list_queues,
+    queues.delete_queue,
+    queues.purge_queue,
+    queues.pause_queue,
+    queues.resume_queue,
+    inspection.queue_stats,
+    inspection.peek,
+    inspection.explain,
+    redrives.start_redrive,
+    redrives.list_redrives,
+    redrives.cancel_redrive,
+    openapi,
+)
+
+
 def create_rest_app(ports: routes.Ports, lifespan: Lifespan, answered: HttpAnswered) -> ASGIApp:
     """The ASGI application; `lifespan` runs around its life, `answered` hears of every answer."""
 
@@ -27,34 +60,7 @@ def create_rest_app(ports: routes.Ports, lifespan: Lifespan, answered: HttpAnswe
             yield
 
     litestar = Litestar(
-        route_handlers=[
-            routes.healthz,
-            routes.readyz,
-            routes.metrics,
-            routes.enqueue,
-            routes.receive,
-            routes.ack,
-            routes.nack,
-            routes.extend,
-            batches.enqueue_batch,
-            batches.ack_batch,
-            batches.nack_batch,
-            batches.extend_batch,
-            queues.put_queue,
-            queues.get_queue,
-            queues.list_queues,
-            queues.delete_queue,
-            queues.purge_queue,
-            queues.pause_queue,
-            queues.resume_queue,
-            inspection.queue_stats,
-            inspection.peek,
-            inspection.explain,
-            redrives.start_redrive,
-            redrives.list_redrives,
-            redrives.cancel_redrive,
-            openapi,
-        ],
+        route_handlers=[allowed_methods(CALLS), *CALLS],
         dependencies={"ports": Provide(lambda: ports, sync_to_thread=False)},
         exception_handlers={
             SqsliteError: on_refusal,
@@ -70,3 +76,18 @@ def create_rest_app(ports: routes.Ports, lifespan: Lifespan, answered: HttpAnswe
         debug=False,
     )
     return RequestContext(VerbPaths(litestar), answered)
+
+
+def allowed_methods(calls: Sequence[HTTPRouteHandler]) -> HTTPRouteHandler:
+    """The handler of OPTIONS for all paths of the calls.
+
+    The framework's own tells only of those methods of a path that were registered first.
+    """
+    paths = {path for call in calls for path in call.paths}
+
+    @route(sorted(paths), http_method=HttpMethod.OPTIONS, status_code=204, sync_to_thread=False)
+    def options(request: Request[Any, Any, Any]) -> Response[None]:
+        (asked,) = (r for r in request.app.routes if r.path_format == request.scope["path_template"])
+        return Response(None, headers={"allow": ", ".join(sorted(asked.methods))})
+
+    return options

@@ -118,7 +118,10 @@ def _too_large(bytes_max: int) -> RequestTooLarge:
 def _explained(fault: msgspec.ValidationError, raw: bytes, shape: type[msgspec.Struct], whole: str) -> Exception:
     text = str(fault)
     if match := _UNKNOWN_FIELD.fullmatch(text):
-        return UnknownField(f"unknown field {shown(match['name'])}; known are {_known(shape, match['path'] or '')}")
+        known = _known(shape, match["path"] or "")
+        return UnknownField(
+            f"unknown field {shown(match['name'])}; {f'known are {known}' if known else 'there are none'}"
+        )
     if match := _MISSING_FIELD.fullmatch(text):
         return MissingField(f"the field {match['name']} is required; known are {_known(shape)}")
     match = _WRONG_TYPE.fullmatch(text)

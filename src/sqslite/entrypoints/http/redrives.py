@@ -3,12 +3,10 @@
 from litestar import Response, post, route
 from litestar.params import FromPath
 
-from sqslite.domain.errors import InvalidValue
-from sqslite.domain.limits import MESSAGE_ID_MAX
 from sqslite.domain.redrive import Redrive
 from sqslite.entrypoints.http import queue_shapes
 from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX, read
-from sqslite.entrypoints.http.routes import READ, GivenPorts, JsonRequest, when_set
+from sqslite.entrypoints.http.routes import READ, GivenPorts, JsonRequest, path_id, when_set
 
 
 @post("/v1/queues/{queue:str}/:redrive")
@@ -33,9 +31,7 @@ async def cancel_redrive(
 ) -> queue_shapes.RedriveOut:
     """End a task."""
     await read(request, queue_shapes.NothingIn, ENVELOPE_BYTES_MAX)
-    if not (task.isascii() and task.isdigit() and len(task) <= len(str(MESSAGE_ID_MAX))):
-        raise InvalidValue("the redrive's id in the path", task, "a whole number")
-    return _shown(await ports.redriving.cancel(queue, int(task)))
+    return _shown(await ports.redriving.cancel(queue, path_id("the redrive's id in the path", task)))
 
 
 def _shown(redrive: Redrive) -> queue_shapes.RedriveOut:

@@ -28,7 +28,7 @@ from sqslite.entrypoints.http.parking import unless_gone
 from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX, read
 
 CONTROL_BYTES_MAX = ENVELOPE_BYTES_MAX
-_MESSAGE_ID = re.compile(r"[0-9]{1,16}", re.ASCII)
+_ID = re.compile(r"[0-9]{1,16}", re.ASCII)
 
 # To a HEAD the server sends all but the body.
 READ = (HttpMethod.GET, HttpMethod.HEAD)
@@ -143,9 +143,14 @@ def new_message(sent: shapes.EnqueueIn) -> NewMessage:
 
 def message_number(message_id: str) -> int:
     """The message id in a path. Raises InvalidValue."""
-    if not _MESSAGE_ID.fullmatch(message_id) or not 1 <= int(message_id) <= MESSAGE_ID_MAX:
-        raise InvalidValue("the message id in the path", message_id, f"a whole number from 1 to {MESSAGE_ID_MAX}")
-    return int(message_id)
+    return path_id("the message id in the path", message_id)
+
+
+def path_id(field: str, text: str) -> int:
+    """The id that the path has as text. Raises InvalidValue."""
+    if not _ID.fullmatch(text) or not 1 <= int(text) <= MESSAGE_ID_MAX:
+        raise InvalidValue(field, text, f"a whole number from 1 to {MESSAGE_ID_MAX}")
+    return int(text)
 
 
 def proven(token: str, message_id: int | None) -> Receipt:
