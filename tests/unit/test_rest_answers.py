@@ -363,7 +363,7 @@ async def test_the_metrics_are_told_method_route_and_status(api):
         ("POST", "/v1/messages/{message_id}:ack", 404),
         ("GET", "/healthz", 200),
         ("HEAD", "/healthz", 200),
-        ("GET", "(unmatched)", 405),
+        ("PUT", "(unmatched)", 405),
         ("GET", "(unmatched)", 404),
         ("(other)", "(unmatched)", 405),
     ]

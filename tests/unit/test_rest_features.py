@@ -298,6 +298,7 @@ async def test_a_redrive_moves_dead_letters_to_where_they_came_from(api: Rest):
     await carry_out(api)
     (ended,) = (await done(api, "GET", "/v1/queues/dead/redrives"))["redrives"]
     assert (ended["id"], ended["state"], ended["moved"]) == (started["id"], "completed", 2)
+    await refused(api, "POST", f"/v1/queues/dead/redrives/{ended['id']}:cancel", 409, "redrive_conflict")
     back = await api.receive()
     assert [(message["body"], message["delivery_count"], message["fence"]) for message in back] == [
         (0, 1, 2),
@@ -329,8 +330,8 @@ async def test_a_redrive_can_be_cancelled_while_it_runs(api: Rest):
     await dead_letters(api, 1)
     task = (await done(api, "POST", "/v1/queues/dead:redrive", 202))["id"]
     cancelled = await done(api, "POST", f"/v1/queues/dead/redrives/{task}:cancel")
-    assert (cancelled["state"], cancelled["ended_at"]) == ("cancelled", "2026-01-01T00:00:00.001Z")
-    await refused(api, "POST", f"/v1/queues/dead/redrives/{task}:cancel", 409, "redrive_conflict")
+    assert (cancelled["state"], cancelled["ended_at"]) == ("cancelled", "2026-01-01T00:00:00.001000Z")
+    assert await done(api, "POST", f"/v1/queues/dead/redrives/{task}:cancel") == cancelled
     await refused(api, "POST", f"/v1/queues/dead/redrives/{task + 1}:cancel", 404, "redrive_not_found")
     await refused(api, "POST", "/v1/queues/dead/redrives/x:cancel", 400, "invalid_value")
     await carry_out(api)
