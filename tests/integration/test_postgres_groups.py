@@ -202,3 +202,18 @@ async def test_a_group_held_for_long_delays_one_claim_and_no_more(
             waited_s.append(time.monotonic() - started_s)
         assert sum(one > WAIT_MS_MAX / 1_000 for one in waited_s) <= 1
         assert await node.store.claim(queue, claim_of(1)) == []
+
+
+async def test_none_goes_before_one_that_is_being_acked_for_the_ack_may_fail(
+    postgres_on_its_own_time: PostgresBackend, postgres_store_url: str
+):
+    node = postgres_on_its_own_time
+    queue = await node.catalog.ensure("line", QueueSettings(fifo=True))
+    first, second, other = await node.store.enqueue(
+        queue, [new_message(group_id="a"), new_message(group_id="a"), new_message(group_id="b")]
+    )
+    async with await psycopg.AsyncConnection.connect(postgres_store_url) as acking:
+        await acking.execute("SELECT FROM sqslite.messages WHERE id = %s FOR UPDATE", [first.id])
+        assert [delivery.message.id for delivery in await node.store.claim(queue, claim_of(10))] == [other.id]
+        await acking.rollback()
+    assert [delivery.message.id for delivery in await node.store.claim(queue, claim_of(10))] == [first.id, second.id]

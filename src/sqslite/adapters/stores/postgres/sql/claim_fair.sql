@@ -17,11 +17,10 @@ WITH heads AS MATERIALIZED (
     LIMIT $2
 ),
 locked AS MATERIALIZED (
-    SELECT m.ctid AS spot, m.not_before, m.id
-    FROM heads
-    INNER JOIN sqslite.messages AS m ON m.id = heads.id
-    WHERE m.partition_id = $1 AND m.id = ANY (ARRAY(SELECT id FROM heads)) AND m.lease_until IS NULL
-    FOR UPDATE OF m SKIP LOCKED
+    SELECT ctid AS spot, not_before, id
+    FROM sqslite.messages
+    WHERE partition_id = $1 AND id = ANY (ARRAY(SELECT id FROM heads)) AND lease_until IS NULL
+    FOR UPDATE SKIP LOCKED
 ),
 numbered AS MATERIALIZED (
     SELECT spot, (row_number() OVER (ORDER BY not_before, id))::integer AS number

@@ -1,6 +1,21 @@
 WITH heads AS MATERIALIZED (
-    SELECT looked_at.group_id, head.id, head.rank
+    SELECT looked_at.group_id, head.id
     FROM unnest($7::text[]) WITH ORDINALITY AS looked_at (group_id, place)
+    -- Not EXISTS: the planner would rather read what is there of all groups at once.
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS present
+        FROM (
+            SELECT
+            FROM sqslite.messages AS m
+            WHERE
+                m.partition_id = $1 AND m.group_id = looked_at.group_id AND m.delivery_count > 0
+                AND (
+                    m.lease_until IS NOT NULL
+                    OR m.not_before > {now} AND (m.expires_at IS NULL OR m.expires_at > {now})
+                )
+            LIMIT 1
+        ) AS one
+    ) AS blocker
     CROSS JOIN LATERAL (
         SELECT id, row_number() OVER (ORDER BY id) AS rank
         FROM (
@@ -8,39 +23,30 @@ WITH heads AS MATERIALIZED (
             FROM sqslite.messages AS m
             WHERE
                 m.partition_id = $1 AND m.group_id = looked_at.group_id AND m.lease_until IS NULL
-                AND m.not_before <= {now} AND (m.expires_at IS NULL OR m.expires_at > {now})
+                AND blocker.present = 0 AND m.not_before <= {now} AND (m.expires_at IS NULL OR m.expires_at > {now})
             ORDER BY m.id
             LIMIT $6
         ) AS ready
     ) AS head
-    WHERE NOT EXISTS (
-        SELECT
-        FROM sqslite.messages AS m
-        WHERE
-            m.partition_id = $1 AND m.group_id = looked_at.group_id AND m.delivery_count > 0
-            AND (
-                m.lease_until IS NOT NULL
-                OR m.not_before > {now} AND (m.expires_at IS NULL OR m.expires_at > {now})
-            )
-    )
     ORDER BY head.rank, looked_at.place
     LIMIT $2
 ),
 locked AS MATERIALIZED (
-    SELECT m.ctid AS spot, m.id, heads.group_id, heads.rank
-    FROM heads
-    INNER JOIN sqslite.messages AS m ON m.id = heads.id
-    WHERE m.partition_id = $1 AND m.id = ANY (ARRAY(SELECT id FROM heads)) AND m.lease_until IS NULL
-    FOR UPDATE OF m SKIP LOCKED
+    SELECT ctid AS spot, id, group_id
+    FROM sqslite.messages
+    WHERE partition_id = $1 AND id = ANY (ARRAY(SELECT id FROM heads)) AND lease_until IS NULL
+    FOR UPDATE SKIP LOCKED
+),
+missed AS MATERIALIZED (
+    -- One that could not be locked is being acked. Unless that fails; so none behind it is taken yet.
+    SELECT group_id, id FROM heads
+    EXCEPT
+    SELECT group_id, id FROM locked
 ),
 numbered AS MATERIALIZED (
     SELECT spot, (row_number() OVER (ORDER BY id))::integer AS number
-    FROM (
-        SELECT spot, id, rank, row_number() OVER (PARTITION BY group_id ORDER BY id) AS present
-        FROM locked
-    ) AS in_order
-    -- One that could not be locked is being acked. Unless that fails, so none behind it is taken yet.
-    WHERE present = rank
+    FROM locked
+    WHERE NOT EXISTS (SELECT FROM missed WHERE missed.group_id = locked.group_id AND missed.id < locked.id)
 )
 UPDATE sqslite.messages AS m
 SET

@@ -8,5 +8,9 @@ WITH past AS MATERIALIZED (
 )
 DELETE FROM sqslite.dedup AS d
 USING past
-WHERE d.partition_id = past.partition_id AND d.dedup_id = past.dedup_id
+WHERE
+    -- Says no more than the join does, but makes the planner use the key for a batch of any size.
+    d.partition_id = ANY (ARRAY(SELECT DISTINCT partition_id FROM past))
+    AND d.dedup_id = ANY (ARRAY(SELECT DISTINCT dedup_id FROM past))
+    AND d.partition_id = past.partition_id AND d.dedup_id = past.dedup_id
 RETURNING d.dedup_id
