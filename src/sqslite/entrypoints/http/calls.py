@@ -32,8 +32,9 @@ _TASK = {
     "schema": {"type": "integer", "minimum": 1, "maximum": limits.MESSAGE_ID_MAX},
     "example": 1,
 }
-_TOKEN = "^(ready|delayed|leased)\\.[0-9]{1,17}\\.[0-9]{1,16}$"
-_NAME = {"type": "string", "pattern": limits.NAME_PATTERN}
+# In a query, an empty text is as good as none.
+_TOKEN = {"type": "string", "pattern": "^((ready|delayed|leased)\\.[0-9]{1,17}\\.[0-9]{1,16})?$"}
+_NAME = {"type": "string", "pattern": f"^({limits.QUEUE_NAME.pattern})?$"}
 
 
 def _query(name: str, sentence: str, example: Any, schema: dict[str, Any]) -> dict[str, Any]:
@@ -273,12 +274,7 @@ CALLS = (
         parameters=(
             _QUEUE,
             _query("state", "Only messages in this state.", "ready", {"enum": list(PEEKED_STATES)}),
-            _query(
-                "after",
-                "What the page before answered.",
-                "ready.1767780000000000.7",
-                {"type": "string", "pattern": _TOKEN},
-            ),
+            _query("after", "What the page before answered.", "ready.1767780000000000.7", _TOKEN),
             _query("limit", "Messages of a page.", 100, {"type": "integer", "minimum": 1, "maximum": limits.PAGE_MAX}),
         ),
         answer=queue_shapes.PeekOut,
