@@ -17,8 +17,8 @@ from sqslite.adapters.stores.sqlite import backend as backend_module
 from sqslite.adapters.stores.sqlite.backend import SqliteBackend
 from sqslite.domain.errors import OutcomeUnknown, Overloaded, SchemaTooNew, StoreUnavailable
 from sqslite.domain.leases import Acked
-from sqslite.domain.limits import BATCH_MAX, ms
-from sqslite.domain.ports import Extension, MoveToDlq, RequeueAt
+from sqslite.domain.limits import BATCH_MAX, RETENTION_FOREVER, ms
+from sqslite.domain.ports import Claim, Extension, MoveToDlq, RequeueAt
 from sqslite.domain.queues import QueueSettings
 from tests.conformance.world import World, message
 
@@ -102,7 +102,7 @@ class TestDurability:
         async with opened(path, clock) as world:
             assert await world.catalog.find("orders") == queue
             assert await world.messages(queue) == before
-            assert await world.ack(delivery.receipt) == [Acked(clock.now())]
+            assert await world.ack(delivery.receipt) == [Acked(clock.now(), queue.partition_id)]
 
     async def test_an_id_is_never_used_again(self, path: Path):
         async with opened(path) as world:
@@ -146,11 +146,11 @@ class TestDurability:
         leases = (await world.store.held(queue.partition_id, receipts)).leases
         half = BATCH_MAX // 2
         settlements = [RequeueAt(lease, world.now) for lease in leases[:half]]
-        settlements += [MoveToDlq(lease, dlq.partition_id, world.now) for lease in leases[half:]]
+        settlements += [MoveToDlq(lease, dlq, world.now, RETENTION_FOREVER) for lease in leases[half:]]
         assert await world.store.settle(queue.partition_id, settlements) == [True] * BATCH_MAX
         acked = await world.store.ack(queue.partition_id, receipts)
         assert [isinstance(outcome, Acked) for outcome in acked] == [True] * half + [False] * half
-        assert await world.store.ack_unproven(ids[half:]) == [Acked(None)] * half
+        assert await world.store.ack_unproven(ids[half:]) == [Acked(None, dlq.partition_id)] * half
 
 
 class TestMigrations:
@@ -316,8 +316,9 @@ async def _enqueue_and_drain(path: str) -> tuple[list[str], list[int], list[int]
         queue = await backend.catalog.ensure("orders", QueueSettings())
         enqueued, acked = [], []
         for _ in range(MESSAGES_EACH):
-            enqueued += await backend.store.enqueue(queue.partition_id, [message()])
-        while deliveries := await backend.store.claim(queue.partition_id, 7, 30_000, entropy.secrets(7)):
+            enqueued += [accepted.id for accepted in await backend.store.enqueue(queue, [message()])]
+        claim = Claim(limit=7, visibility_ms=30_000, secrets=entropy.secrets(7))
+        while deliveries := await backend.store.claim(queue, claim):
             outcomes = await backend.store.ack(queue.partition_id, [d.receipt for d in deliveries])
             assert all(isinstance(outcome, Acked) for outcome in outcomes)
             acked += [d.message.id for d in deliveries]

@@ -23,7 +23,13 @@ INDEX_OF = {
     "extend": "PRIMARY KEY",
     "settle_requeue": "PRIMARY KEY",
     "settle_move": "PRIMARY KEY",
-    "peek": "PRIMARY KEY",
+    "peek_unleased": "messages_ready",
+    "peek_leased": "messages_in_flight",
+    "sight": "PRIMARY KEY",
+    "expire": "messages_expiring",
+    "group_heads_fifo": "messages_in_group",
+    "group_heads_fair": "messages_due_in_group",
+    "redrive_candidates": "messages_ready",
 }
 LISTS = {"ids", "partition_ids"}
 
