@@ -165,6 +165,24 @@ async def test_where_there_is_no_other_a_claim_waits_for_the_group_at_once(
     assert [d.message.group_id for d in await asyncio.wait_for(claim, END_S_MAX)] == ["busy"]
 
 
+async def test_a_late_extension_waits_for_a_claim_that_looks_at_the_group(
+    postgres_on_its_own_time: PostgresBackend, postgres_store_url: str
+):
+    node = postgres_on_its_own_time
+    queue = await node.catalog.ensure("line", QueueSettings(fifo=True))
+    await node.store.enqueue(queue, [new_message(group_id="a")])
+    (delivery,) = await node.store.claim(queue, claim_of(1))
+    held = await node.store.held(queue.partition_id, [delivery.receipt])
+    await node.store.settle(queue.partition_id, [RequeueAt(held.leases[0], held.now)])
+    async with _locked(node, postgres_store_url, "a"):
+        extend = asyncio.ensure_future(
+            node.store.extend(queue.partition_id, [Extension(delivery.receipt, 60_000)]),
+        )
+        assert not (await asyncio.wait([extend], timeout=0.3))[0]
+    assert isinstance((await extend)[0], datetime)
+    assert await node.store.claim(queue, claim_of(1)) == []
+
+
 async def test_a_receipt_that_leases_again_and_a_claim_never_both_have_the_group(nodes: list[PostgresBackend]):
     queue = await nodes[0].catalog.ensure("line", QueueSettings(fifo=True))
     for _ in range(40):

@@ -33,13 +33,20 @@ async def _claimed(node: PostgresBackend, queue: Queue, attempt_id: str | None =
     return [delivery.message.id for delivery in await node.store.claim(queue, claim)]
 
 
+async def _deadlocks(node: PostgresBackend) -> int:
+    sql = b"SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()"
+    return (await node._connections.read(sql, []))[0][0]
+
+
 @pytest.mark.parametrize("settings", DISCIPLINES, ids=NAMES)
 async def test_a_dedup_id_sent_by_many_at_once_is_kept_once(nodes: list[PostgresBackend], settings: QueueSettings):
     queue = await nodes[0].catalog.ensure("orders", settings)
     batch = [new_message(group_id=f"g{n}", dedup_id=f"d{n}") for n in range(3)]
     # In both orders: whoever sends several waits for others, and never for ever.
     sent = [nodes[n % 2].store.enqueue(queue, batch[:: 1 if n % 4 < 2 else -1]) for n in range(RACERS)]
+    before = await _deadlocks(nodes[0])
     outcomes = [accepted for answer in await asyncio.gather(*sent) for accepted in answer]
+    assert await _deadlocks(nodes[0]) == before
     kept = [accepted.id for accepted in outcomes if not accepted.duplicate]
     assert len(kept) == 3
     assert {accepted.id for accepted in outcomes} == set(kept)

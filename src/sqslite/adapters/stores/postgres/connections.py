@@ -42,7 +42,7 @@ SESSION = {
 # A node that hangs within a transaction holds locks that others wait for: it loses them.
 OPTIONS = (
     f"-c timezone=UTC -c statement_timeout={STATEMENT_S_MAX}s -c plan_cache_mode=force_custom_plan "
-    f"-c idle_in_transaction_session_timeout={ANSWER_S_MAX}s"
+    f"-c idle_in_transaction_session_timeout={ANSWER_S_MAX}s -c jit=off"
 )
 
 

@@ -1,12 +1,14 @@
 SELECT
     asked.partition_id,
     {now},
+    -- In the order of the indexes, which is what makes them the only way: a table scan may be long in finding the first.
     (
         SELECT count(*)
         FROM (
             SELECT
             FROM sqslite.messages AS m
             WHERE m.partition_id = asked.partition_id AND m.lease_until IS NULL AND m.not_before <= {now}
+            ORDER BY m.not_before, m.id
             LIMIT $2
         ) AS counted
     ),
@@ -16,6 +18,7 @@ SELECT
             SELECT
             FROM sqslite.messages AS m
             WHERE m.partition_id = asked.partition_id AND m.lease_until IS NULL AND m.not_before > {now}
+            ORDER BY m.not_before, m.id
             LIMIT $2
         ) AS counted
     ),
@@ -25,6 +28,7 @@ SELECT
             SELECT
             FROM sqslite.messages AS m
             WHERE m.partition_id = asked.partition_id AND m.lease_until IS NOT NULL
+            ORDER BY m.lease_until, m.id
             LIMIT $2
         ) AS counted
     ),

@@ -15,9 +15,10 @@ WITH unchanged AS MATERIALIZED (
         m.partition_id = $1 AND m.id = ANY ($2::bigint[])
         AND EXISTS (SELECT FROM sqslite.queues WHERE partition_id = $1)
         AND EXISTS (SELECT FROM sqslite.queues AS dlq WHERE dlq.partition_id = settled.dlq_partition_id)
-    -- Whoever settles locks in the same order, so that racing sweepers wait for one another and never deadlock.
+    -- Whoever has it locked is settling or acking it, maybe in a long transaction of his own: it is left for the next
+    -- sweep, so that the others of the page need not wait.
     ORDER BY m.id
-    FOR UPDATE OF m
+    FOR UPDATE OF m SKIP LOCKED
 ),
 taken AS (
     DELETE FROM sqslite.messages AS m
