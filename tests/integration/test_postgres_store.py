@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
 from sqslite.adapters.clock import VirtualClock
@@ -141,3 +142,18 @@ class TestPostgresStoreWithoutCursor(StoreConformance):
 def test_the_virtual_clock_starts_at_another_time_than_the_servers(clock: VirtualClock):
     """Otherwise no test could tell the two apart."""
     assert abs(clock.now() - datetime.now(UTC)) > timedelta(days=1)
+
+
+async def test_a_message_that_a_transaction_has_locked_holds_up_no_settlement_of_others(
+    postgres_backend: PostgresBackend, postgres_store_url: str
+):
+    queue = await _orders(postgres_backend)
+    await postgres_backend.store.enqueue(queue, [message(), message()])
+    deliveries = await _claim(postgres_backend, queue, 2)
+    held = await postgres_backend.store.held(queue.partition_id, [delivery.receipt for delivery in deliveries])
+    settlements = [RequeueAt(lease, held.now) for lease in held.leases]
+    async with await psycopg.AsyncConnection.connect(postgres_store_url) as user:
+        await user.execute("SELECT FROM sqslite.messages WHERE id = %s FOR UPDATE", [deliveries[0].message.id])
+        settled = await asyncio.wait_for(postgres_backend.store.settle(queue.partition_id, settlements), 2)
+        assert settled == [False, True]
+    assert await postgres_backend.store.settle(queue.partition_id, settlements) == [True, False]
