@@ -41,7 +41,7 @@ def run(rounds: int) -> None:
         "committed p50 ms",
         "CPU idle",
         *[f"CPU {count} queue{'s' * (count > 1)}" for count in QUEUES],
-        "database connections",
+        "connections",
     ):
         table.add_column(column, justify="left" if column == "server" else "right")
     with tempfile.TemporaryDirectory() as folder, postgres() as url:
@@ -50,9 +50,9 @@ def run(rounds: int) -> None:
         with sqslite(f"sqlite:///{Path(folder) / 'bench.db'}") as node:
             table.add_row("SQLite", *_measured(node, node, rounds))
         with sqslite(url) as node:
-            table.add_row("PostgreSQL, one node", *_measured(node, node, rounds, url))
+            table.add_row("PostgreSQL", *_measured(node, node, rounds, url))
         with sqslite(url) as node, sqslite(url) as other:
-            table.add_row("PostgreSQL, two nodes", *_measured(node, other, rounds, url))
+            table.add_row("PostgreSQL, 2 nodes", *_measured(node, other, rounds, url))
     Console(width=120).print(table)
 
 

@@ -182,6 +182,24 @@ async def test_a_burst_of_notices_is_sent_as_a_few_and_nothing_is_sent_when_it_i
     assert 2 <= len(sent) <= lasted_ms / SEND_EVERY_MS + 2
 
 
+async def test_a_node_hears_what_it_sends_itself_and_tells_when_it_does_not(
+    nodes: list[Node], monkeypatch: pytest.MonkeyPatch
+):
+    here, _ = nodes
+    monkeypatch.setattr(postgres, "UNHEARD_MS_MAX", 2 * QUIET_S * SECOND_MS)
+    with capture_logs() as logs:
+        for _ in range(6):
+            here.wakeups.notify("orders", 1)
+            await asyncio.sleep(3 * QUIET_S)
+        assert logs == []
+        # What a pooler does that lends the session to somebody else: the hints are sent, and come to nobody.
+        monkeypatch.setattr(postgres, "hint_of", lambda text: None)
+        for _ in range(4):
+            here.wakeups.notify("orders", 1)
+            await asyncio.sleep(3 * QUIET_S)
+    assert [entry["event"] for entry in logs] == ["wakeups_unheard"]
+
+
 async def test_a_listener_that_is_killed_comes_back_and_wakes_whoever_may_have_missed_something(
     nodes: list[Node], own_database_url: str
 ):

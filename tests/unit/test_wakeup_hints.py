@@ -1,6 +1,7 @@
 """Hints between processes, without a database: what is sent, what is understood, what is kept, what is logged."""
 
 import asyncio
+import contextlib
 import json
 from itertools import pairwise
 
@@ -140,44 +141,71 @@ async def test_only_a_line_that_held_for_a_while_is_tried_again_soon(up_ms: int,
     assert all(first["event"] != second["event"] for first, second in pairwise(logs))
 
 
-def told(logs: list[dict]) -> int:
-    return sum(entry["event"] == "wakeups_unheard" for entry in logs)
+class Sender:
+    """Sends hints by an echo on a clock that the test moves; counts the warnings."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.echo = Echo(self.clock)
+
+    def send(self, *, heard_meanwhile: bool = False, fails: bool = False) -> int:
+        """The warnings that came of it."""
+        with capture_logs() as logs, contextlib.suppress(OSError), self.echo.of_sending():
+            if heard_meanwhile:
+                self.echo.heard()
+            if fails:
+                raise OSError("lost")
+        return sum(entry["event"] == "wakeups_unheard" for entry in logs)
+
+    def rest(self, milliseconds: int = 2 * UNHEARD_MS_MAX) -> None:
+        self.clock.shift(ms(milliseconds))
 
 
 def test_hints_that_do_not_come_back_are_warned_of_once():
-    clock = VirtualClock()
-    echo = Echo(clock)
-    with capture_logs() as logs, echo.expected():
-        echo.sent()
-        clock.shift(ms(UNHEARD_MS_MAX))
-        echo.sent()
-        assert told(logs) == 0
-        for _ in range(3):
-            clock.shift(ms(1))
-            echo.sent()
-        assert told(logs) == 1
+    sender = Sender()
+    with sender.echo.expected():
+        assert sender.send() == 0
+        sender.rest(UNHEARD_MS_MAX)
+        assert sender.send() == 0
+        sender.rest(1)
+        assert [sender.send() for _ in range(3)] == [1, 0, 0]
 
 
-def test_hints_that_come_back_are_nothing_to_warn_of():
-    clock = VirtualClock()
-    echo = Echo(clock)
-    with capture_logs() as logs, echo.expected():
+@pytest.mark.parametrize("meanwhile", [True, False])
+def test_hints_that_come_back_are_nothing_to_warn_of_however_soon_they_do(meanwhile: bool):
+    sender = Sender()
+    with sender.echo.expected():
         for _ in range(3):
-            echo.sent()
-            echo.heard()
-            clock.shift(ms(2 * UNHEARD_MS_MAX))
-        assert told(logs) == 0
+            assert sender.send(heard_meanwhile=meanwhile) == 0
+            if not meanwhile:
+                sender.echo.heard()
+            sender.rest()
+
+
+def test_a_hint_that_comes_back_late_lets_the_next_silence_be_told_again():
+    sender = Sender()
+    with sender.echo.expected():
+        for _ in range(2):
+            assert sender.send() == 0
+            sender.rest()
+            assert sender.send() == 1
+            sender.echo.heard()
+
+
+def test_hints_that_could_not_be_sent_are_not_expected_back():
+    sender = Sender()
+    with sender.echo.expected():
+        assert sender.send(fails=True) == 0
+        sender.rest()
+        assert sender.send() == 0
 
 
 def test_nothing_is_expected_back_while_nobody_listens():
-    clock = VirtualClock()
-    echo = Echo(clock)
-    with capture_logs() as logs:
-        with echo.expected():
-            echo.sent()
-        for _ in range(3):
-            clock.shift(ms(2 * UNHEARD_MS_MAX))
-            echo.sent()
-        with echo.expected():
-            echo.sent()
-        assert told(logs) == 0
+    sender = Sender()
+    with sender.echo.expected():
+        sender.send()
+    for _ in range(3):
+        sender.rest()
+        assert sender.send() == 0
+    with sender.echo.expected():
+        assert sender.send() == 0

@@ -108,10 +108,10 @@ class PostgresWakeups:
                 # The hints are still there for the next connection.
                 raise ConnectionError("the server has ended the connection")
             next_at = self._clock.now() + ms(SEND_EVERY_MS)
-            async with asyncio.timeout(SEND_S_MAX):
-                await session.execute(self._statements["notify"], [self._payloads(self._outbox.take())])
+            with self._echo.of_sending():
+                async with asyncio.timeout(SEND_S_MAX):
+                    await session.execute(self._statements["notify"], [self._payloads(self._outbox.take())])
             self._sending.works()
-            self._echo.sent()
             await self._clock.sleep_until(next_at)
 
     def _payloads(self, counts: Mapping[str, int]) -> list[str]:
@@ -134,18 +134,23 @@ class Echo:
         try:
             yield
         finally:
-            self._expected = False
+            self._expected, self._unheard_since = False, None
 
-    def sent(self) -> None:
-        """Hints were sent. Warns, once, where nothing came of those sent UNHEARD_MS_MAX ago."""
+    @contextmanager
+    def of_sending(self) -> Iterator[None]:
+        """Hints are sent in the block. Warns, once, where nothing came of those sent UNHEARD_MS_MAX ago."""
         now = self._clock.now()
-        if not self._expected:
-            return
-        if self._unheard_since is None:
-            self._unheard_since = now
-        elif now - self._unheard_since > ms(UNHEARD_MS_MAX) and not self._told:
+        if self._unheard_since is not None and now - self._unheard_since > ms(UNHEARD_MS_MAX) and not self._told:
             self._told = True
             log.warning("wakeups_unheard", because="LISTEN needs a session of its own, which some poolers do not give")
+        if self._expected and self._unheard_since is None:
+            # Before they are sent, because they may be heard before the server says that they were.
+            self._unheard_since = now
+        try:
+            yield
+        except BaseException:
+            self._unheard_since = None
+            raise
 
     def heard(self) -> None:
         """A hint of our own came back."""
