@@ -1,12 +1,12 @@
 """Redrive tasks in memory."""
 
 from collections.abc import Sequence
-from itertools import islice
 
 from msgspec.structs import replace
 
+from sqslite.adapters.stores.memory.lines import due
 from sqslite.adapters.stores.memory.rows import Row
-from sqslite.adapters.stores.memory.state import MemoryState, due
+from sqslite.adapters.stores.memory.state import MemoryState
 from sqslite.adapters.stores.memory.store import redriven
 from sqslite.domain.errors import RedriveConflict
 from sqslite.domain.lifecycle import State, state_of
@@ -60,14 +60,13 @@ class MemoryRedrives:
             return []
         self._state.promote(partition)
         now = self._state.clock.now()
-        rows = (
-            row
-            for row in partition.lines[State.READY].in_order()
-            if row.not_before <= redrive.created_at
-            and row.kept(now)
-            and (redrive.position_at is None or due(row) > (redrive.position_at, redrive.position_id))
-        )
-        return [row.message() for row in list(islice(rows, limit))]
+
+        def ahead(row: Row) -> bool:
+            behind = redrive.position_at is not None and due(row) <= (redrive.position_at, redrive.position_id)
+            return row.kept(now) and not behind
+
+        rows = partition.lines[State.READY].firsts(limit, ahead, until=redrive.created_at)
+        return [row.message() for row in rows]
 
     async def advance(self, redrive: Redrive, moves: Sequence[Move], position: Position, hold_ms: int) -> int | None:
         """Move what is still ready, and keep count."""
@@ -81,8 +80,8 @@ class MemoryRedrives:
 
     async def finish(self, redrive: Redrive, state: RedriveState) -> None:
         """End a task that runs."""
-        task = self._state.redrives[redrive.id]
-        if task.state is RedriveState.RUNNING:
+        task = self._state.redrives.get(redrive.id)
+        if task is not None and task.state is RedriveState.RUNNING:
             self._keep(replace(task, state=state, ended_at=self._state.clock.now()))
 
     def _moved(self, partition_id: int, onward: Move) -> bool:

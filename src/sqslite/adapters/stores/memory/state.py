@@ -1,77 +1,33 @@
-"""What the ports of the memory store share: queues, messages, and the lines that messages stand in."""
+"""What the ports of the memory store share: queues, messages, and where each of them stands."""
 
-import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from itertools import count
 
+from sqslite.adapters.stores.memory.dedup import Dedup
+from sqslite.adapters.stores.memory.groups import Groups
+from sqslite.adapters.stores.memory.lines import Line, by_retention, due
 from sqslite.adapters.stores.memory.rows import Row
 from sqslite.domain.lifecycle import State, state_of
 from sqslite.domain.ports import Clock, PartitionDropped, Totals
 from sqslite.domain.queues import Discipline, Queue
 from sqslite.domain.redrive import Redrive
 
-Key = tuple[datetime, int]
-
-
-class Line:
-    """Rows in the order of a key; an entry that its row has outlived is dropped when it comes up."""
-
-    def __init__(self, key: Callable[[Row], Key], stands: Callable[[Row], bool], rows: dict[int, Row]) -> None:
-        self._key = key
-        self._stands = stands
-        self._rows = rows
-        self._heap: list[Key] = []
-
-    def add(self, row: Row) -> None:
-        """Stand the row in line."""
-        heapq.heappush(self._heap, self._key(row))
-
-    def first(self) -> Row | None:
-        """The first in line, None where nobody stands there."""
-        while self._heap:
-            row = self._rows.get(self._heap[0][1])
-            if row is not None and self._stands(row) and self._key(row) == self._heap[0]:
-                return row
-            heapq.heappop(self._heap)
-        return None
-
-    def in_order(self) -> Iterator[Row]:
-        """All in line; nothing may change while they are gone through, and what was gone through stays."""
-        taken: list[Key] = []
-        try:
-            while (row := self.first()) is not None:
-                entry = heapq.heappop(self._heap)
-                # The same row may have come to stand at the same place twice.
-                if entry not in taken[-1:]:
-                    taken.append(entry)
-                    yield row
-        finally:
-            for entry in taken:
-                heapq.heappush(self._heap, entry)
-
-
-class Group:
-    """A group that has messages: its place among the groups, its line, and those delivered before and not gone yet."""
-
-    def __init__(self, turn: int, line: Line) -> None:
-        self.turn = turn
-        self.line = line
-        self.ids: set[int] = set()
-        self.delivered: set[int] = set()
-
 
 class Partition:
-    """One queue's messages."""
+    """One queue's messages: all of them, and in lines, groups and attempts; and the dedup_ids it knows."""
 
-    def __init__(self, partition_id: int, rows: dict[int, Row]) -> None:
+    def __init__(self, partition_id: int, rows: dict[int, Row], next_turn: Callable[[], int]) -> None:
         def standing(state: State) -> Callable[[Row], bool]:
             return lambda row: row.partition_id == partition_id and row.stands_in is state
 
+        self.ids: set[int] = set()
         self.lines = {state: Line(due, standing(state), rows) for state in (State.READY, State.DELAYED, State.LEASED)}
         self.counts: Counter[State] = Counter()
-        self.groups: dict[str, Group] = {}
+        self.groups = Groups(partition_id, rows, next_turn)
+        self.attempts: defaultdict[str, set[int]] = defaultdict(set)
+        self.dedup = Dedup()
 
 
 class MemoryState:
@@ -83,7 +39,9 @@ class MemoryState:
         self.names: dict[int, str] = {}
         self.partitions: dict[int, Partition] = {}
         self.rows: dict[int, Row] = {}
-        self.dedup: dict[tuple[int, str], tuple[int, datetime]] = {}
+        self.outlived = Line(
+            by_retention, lambda row: row.expires_at is not None and row.lease_until is None, self.rows
+        )
         self.totals: defaultdict[int, Totals] = defaultdict(Totals)
         self.redrives: dict[int, Redrive] = {}
         self.held_until: dict[int, datetime] = {}
@@ -108,80 +66,67 @@ class MemoryState:
         """A partition for the queue of that name."""
         partition_id = next(self._partition_ids)
         self.names[partition_id] = name
-        self.partitions[partition_id] = Partition(partition_id, self.rows)
+        self.partitions[partition_id] = Partition(partition_id, self.rows, self._turns.__next__)
         return partition_id
 
-    def next_turn(self) -> int:
-        """The place behind all groups."""
-        return next(self._turns)
+    def dropped(self) -> list[int]:
+        """The partitions that are no queue's any more and not gone yet."""
+        return sorted(self.partitions.keys() - self.names.keys())
+
+    def enter(self, row: Row, discipline: Discipline) -> None:
+        """The row is new in its partition, and one of its group where its queue serves by groups."""
+        partition = self.partitions[row.partition_id]
+        partition.ids.add(row.id)
+        row.grouped = discipline is not Discipline.STANDARD
+        if row.grouped:
+            partition.groups.join(row, discipline)
+        self.place(row)
 
     def place(self, row: Row) -> None:
-        """Let the row stand where it belongs now; a new one for the first time."""
-        partition = self.partitions[row.partition_id]
-        self._uncount(row)
-        row.stands_in = state_of(row.not_before, row.lease_until, self.clock.now())
-        partition.counts[row.stands_in] += 1
-        partition.lines[row.stands_in].add(row)
-        group = partition.groups.get(row.group) if row.grouped else None
-        if group is not None:
-            group.line.add(row)
-            if row.delivery_count:
-                group.delivered.add(row.id)
-
-    def join_group(self, row: Row, discipline: Discipline) -> None:
-        """Make the row one of its group, where its queue serves by groups."""
-        row.grouped = discipline is not Discipline.STANDARD
-        if not row.grouped:
-            return
-        partition_id, name, groups = row.partition_id, row.group, self.partitions[row.partition_id].groups
-        if name not in groups:
-
-            def standing(one: Row) -> bool:
-                return one.partition_id == partition_id and one.group == name and one.lease_until is None
-
-            key = by_acceptance if discipline is Discipline.FIFO else due
-            groups[name] = Group(self.next_turn(), Line(key, standing, self.rows))
-        groups[name].ids.add(row.id)
-
-    def remove(self, row: Row) -> None:
-        """The row is gone for good."""
-        self.leave(row)
-        del self.rows[row.id]
-
-    def leave(self, row: Row) -> None:
-        """The row is no longer in its partition."""
-        self._uncount(row)
-        row.stands_in = State.NONE
-        partition = self.partitions.get(row.partition_id)
-        group = partition.groups.get(row.group) if partition and row.grouped else None
-        if partition and group:
-            group.ids.discard(row.id)
-            group.delivered.discard(row.id)
-            if not group.ids:
-                del partition.groups[row.group]
-        row.grouped = False
+        """Let the row stand where it belongs now."""
+        self._stand(row, state_of(row.not_before, row.lease_until, self.clock.now()))
+        if row.lease_until is None and row.expires_at is not None:
+            self.outlived.add(row)
 
     def promote(self, partition: Partition) -> None:
         """Make ready what was delayed until now."""
         now = self.clock.now()
         line = partition.lines[State.DELAYED]
         while (row := line.first()) is not None and row.not_before <= now:
-            self._uncount(row)
-            row.stands_in = State.READY
-            partition.counts[State.READY] += 1
-            partition.lines[State.READY].add(row)
+            self._stand(row, State.READY)
 
-    def _uncount(self, row: Row) -> None:
-        partition = self.partitions.get(row.partition_id)
-        if partition is not None and row.stands_in is not State.NONE:
+    def attempt(self, row: Row, attempt_id: str | None) -> None:
+        """The row is leased by that attempt, and by none before."""
+        attempts = self.partitions[row.partition_id].attempts
+        if row.attempt_id is not None:
+            attempts[row.attempt_id].discard(row.id)
+            if not attempts[row.attempt_id]:
+                del attempts[row.attempt_id]
+        row.attempt_id = attempt_id
+        if attempt_id is not None:
+            attempts[attempt_id].add(row.id)
+
+    def leave(self, row: Row) -> None:
+        """The row is no longer in its partition."""
+        partition = self.partitions[row.partition_id]
+        partition.counts[row.stands_in] -= 1
+        row.stands_in = State.NONE
+        partition.ids.discard(row.id)
+        self.attempt(row, None)
+        if row.grouped:
+            partition.groups.leave(row)
+
+    def remove(self, row: Row) -> None:
+        """The row is gone for good."""
+        self.leave(row)
+        del self.rows[row.id]
+
+    def _stand(self, row: Row, state: State) -> None:
+        partition = self.partitions[row.partition_id]
+        if row.stands_in is not State.NONE:
             partition.counts[row.stands_in] -= 1
-
-
-def due(row: Row) -> Key:
-    """The place among those in the same state."""
-    return (row.not_before if row.lease_until is None else row.lease_until, row.id)
-
-
-def by_acceptance(row: Row) -> Key:
-    """The place in a group of a FIFO queue."""
-    return datetime.min, row.id
+        row.stands_in = state
+        partition.counts[state] += 1
+        partition.lines[state].add(row)
+        if row.grouped:
+            partition.groups.place(row)

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from itertools import islice
 
+from sqslite.adapters.stores.memory.lines import due
 from sqslite.adapters.stores.memory.rows import Row
-from sqslite.adapters.stores.memory.state import MemoryState, due
+from sqslite.adapters.stores.memory.state import MemoryState
 from sqslite.domain.lifecycle import State
 from sqslite.domain.messages import Message
 from sqslite.domain.ports import Depth, Position, Sighting, Totals
@@ -44,8 +44,8 @@ class MemoryStats:
             return []
         partition = self._state.partitions[partition_id]
         self._state.promote(partition)
-        behind = (row for row in partition.lines[state].in_order() if after is None or due(row) > (after.at, after.id))
-        return [row.message() for row in list(islice(behind, limit))]
+        rows = partition.lines[state].firsts(limit, lambda row: after is None or due(row) > (after.at, after.id))
+        return [row.message() for row in rows]
 
     async def sight(self, message_id: int) -> Sighting | None:
         """Look a message up."""
@@ -60,14 +60,12 @@ class MemoryStats:
     def _blocker(self, queue: Queue, row: Row) -> int | None:
         if queue.settings.discipline is not Discipline.FIFO:
             return None
-        now = self._state.clock.now()
-        group = self._state.partitions[row.partition_id].groups[row.group]
-        others = [self._state.rows[one] for one in sorted(group.ids) if one != row.id]
-        for other in others:
-            if other.delivery_count and (other.lease_until is not None or other.not_before > now):
-                return other.id
-        before = (one.id for one in others if one.id < row.id and one.not_before <= now and one.kept(now))
-        return next(before, None)
+        partition, now = self._state.partitions[row.partition_id], self._state.clock.now()
+        self._state.promote(partition)
+        group = partition.groups.of(row)
+        first = group.line.firsts(1, lambda one: one.kept(now))
+        behind = (one.id for one in first if one.id < row.id)
+        return min(group.in_work - {row.id}, default=next(behind, None))
 
     def _depth(self, queue: Queue) -> Depth:
         partition = self._state.partitions.get(queue.partition_id)

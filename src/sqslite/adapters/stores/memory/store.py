@@ -1,12 +1,12 @@
 """Messages and leases in memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import chain, islice, zip_longest
+from itertools import chain, islice
 from typing import Any
 
 from sqslite.adapters.stores.memory.rows import Row
-from sqslite.adapters.stores.memory.state import Group, MemoryState, Partition, due
+from sqslite.adapters.stores.memory.state import MemoryState, Partition
 from sqslite.domain.leases import Acked, Receipt, Refusal, secret_of
 from sqslite.domain.lifecycle import State
 from sqslite.domain.limits import ATTEMPT_MS, DEDUP_MS_DEFAULT, VISIBILITY_MS_MAX, ms
@@ -42,16 +42,15 @@ class MemoryMessages:
         current = self._state.queue_of(queue.partition_id)
         if current is None or current.paused:
             return []
-        if claim.attempt_id is not None and (again := self._claimed_by(queue.partition_id, claim.attempt_id)):
-            return again
         discipline = queue.settings.discipline
         partition = self._state.partitions[queue.partition_id]
-        self._state.promote(partition)
-        chosen = self._chosen(partition, discipline, claim.limit)
-        for place, row in enumerate(chosen):
-            self._lease(row, claim, secret_of(claim.secrets, place))
-        in_order = chosen if discipline is Discipline.STANDARD else sorted(chosen, key=_order(discipline))
-        return [Delivery(row.message(), row.receipt()) for row in in_order]
+        rows = [] if claim.attempt_id is None else self._claimed_by(partition, claim.attempt_id)
+        if not rows:
+            self._state.promote(partition)
+            rows = self._chosen(partition, discipline, claim.limit)
+            for place, row in enumerate(rows):
+                self._lease(row, claim, secret_of(claim.secrets, place))
+        return [Delivery(row.message(), row.receipt()) for row in sorted(rows, key=_order(discipline))]
 
     async def ack(self, partition_id: int, receipts: Sequence[Receipt]) -> list[Acked | Refusal]:
         """Delete what the receipts prove; one given twice counts twice."""
@@ -90,33 +89,25 @@ class MemoryMessages:
         """Read leases that ended."""
         now = self._state.clock.now()
         live = sorted(self._state.names) if partition_id is None else [partition_id]
-        rows = chain.from_iterable(self._ended(one, now) for one in live if one in self._state.names)
-        return Expired(now, [row.lease(self._state.names[row.partition_id]) for row in list(islice(rows, limit))])
+        leased = (self._state.partitions[one].lines[State.LEASED] for one in live if one in self._state.names)
+        rows = chain.from_iterable(line.firsts(limit, until=now) for line in leased)
+        return Expired(now, [row.lease(self._state.names[row.partition_id]) for row in islice(rows, limit)])
 
     async def expire(self, limit: int) -> int:
-        """Delete what has outlived its retention; memory is small enough to look at all of it."""
-        now = self._state.clock.now()
-        past = (row for row in self._state.rows.values() if row.lease_until is None and not row.kept(now))
-        over = sorted(islice(past, limit), key=due)
+        """Delete what has outlived its retention."""
+        over = self._state.outlived.firsts(limit, until=self._state.clock.now())
         for row in over:
             self._state.remove(row)
         return len(over)
 
     async def tidy(self, limit: int) -> int:
         """Delete what was in dropped partitions, and dedup_ids that are past."""
-        state, now = self._state, self._state.clock.now()
-        gone = list(islice((row for row in state.rows.values() if row.partition_id not in state.names), limit))
-        for row in gone:
-            state.remove(row)
-        past = [key for key, (_, until) in state.dedup.items() if until <= now or key[0] not in state.names][
-            : limit - len(gone)
-        ]
-        for key in past:
-            del state.dedup[key]
-        if not gone:
-            for partition_id in state.partitions.keys() - state.names.keys():
-                del state.partitions[partition_id]
-        return len(gone) + len(past)
+        done = 0
+        for partition_id in self._state.dropped():
+            done += self._cleared(partition_id, limit - done)
+        for partition in self._state.partitions.values():
+            done += partition.dedup.forget(limit - done, self._state.clock.now())
+        return done
 
     async def settle(self, partition_id: int, settlements: Sequence[Settlement]) -> list[bool]:
         """Apply what was decided where the lease is unchanged."""
@@ -132,10 +123,11 @@ class MemoryMessages:
 
     def _accepted(self, queue: Queue, message: NewMessage) -> Accepted:
         state, now = self._state, self._state.clock.now()
+        dedup = state.partitions[queue.partition_id].dedup
         if message.dedup_id is not None:
-            earlier = state.dedup.get((queue.partition_id, message.dedup_id))
-            if earlier is not None and earlier[1] > now:
-                return Accepted(earlier[0], duplicate=True)
+            earlier = dedup.earlier(message.dedup_id, now)
+            if earlier is not None:
+                return Accepted(earlier, duplicate=True)
         row = Row(
             id=next(state.message_ids),
             partition_id=queue.partition_id,
@@ -146,61 +138,51 @@ class MemoryMessages:
             dlq=message.dlq,
         )
         if message.dedup_id is not None:
-            remembered_until = now + ms(queue.settings.dedup_ms or DEDUP_MS_DEFAULT)
-            state.dedup[queue.partition_id, message.dedup_id] = row.id, remembered_until
+            dedup.remember(message.dedup_id, row.id, now + ms(queue.settings.dedup_ms or DEDUP_MS_DEFAULT))
         state.rows[row.id] = row
-        state.join_group(row, queue.settings.discipline)
-        state.place(row)
+        state.enter(row, queue.settings.discipline)
         return Accepted(row.id)
 
-    def _claimed_by(self, partition_id: int, attempt_id: str) -> list[Delivery]:
+    def _claimed_by(self, partition: Partition, attempt_id: str) -> list[Row]:
         since = self._state.clock.now() - ms(ATTEMPT_MS)
-        leased = self._state.partitions[partition_id].lines[State.LEASED].in_order()
-        rows = [row for row in leased if row.attempt_id == attempt_id and row.claimed_at and row.claimed_at > since]
-        return [Delivery(row.message(), row.receipt()) for row in sorted(rows, key=_in_line)]
+        rows = [self._state.rows[message_id] for message_id in partition.attempts.get(attempt_id, ())]
+        return [row for row in rows if row.lease_until is not None and row.claimed_at and row.claimed_at > since]
 
     def _chosen(self, partition: Partition, discipline: Discipline, limit: int) -> list[Row]:
+        ready = partition.lines[State.READY]
         if discipline is Discipline.STANDARD:
-            return list(islice(self._claimable(partition.lines[State.READY].in_order()), limit))
-        groups = sorted(partition.groups.values(), key=lambda group: group.turn)
-        if discipline is Discipline.FIFO:
-            groups = [group for group in groups if not self._blocked(group)]
-        heads = [list(islice(self._claimable(group.line.in_order()), limit)) for group in groups]
-        # One of each group before the second of any.
-        rounds = chain.from_iterable(zip_longest(*heads))
-        chosen = list(islice((row for row in rounds if row is not None), limit))
-        for name in dict.fromkeys(row.group for row in chosen):
-            partition.groups[name].turn = self._state.next_turn()
+            return ready.firsts(limit, self._kept)
+        chosen = partition.groups.choose(limit, self._kept)
         if discipline is Discipline.FAIR and len(chosen) < limit:
-            ungrouped = (row for row in partition.lines[State.READY].in_order() if not row.grouped)
-            chosen += list(islice(self._claimable(ungrouped), limit - len(chosen)))
+            # What came before the queue was fair is in no group.
+            chosen += ready.firsts(limit - len(chosen), lambda row: not row.grouped and self._kept(row))
         return chosen
 
-    def _claimable(self, rows: Iterator[Row]) -> Iterator[Row]:
-        now = self._state.clock.now()
-        return (row for row in rows if row.not_before <= now and row.kept(now))
-
-    def _blocked(self, group: Group) -> bool:
-        now = self._state.clock.now()
-        delivered = [self._state.rows[message_id] for message_id in group.delivered]
-        return any(row.lease_until is not None or row.not_before > now for row in delivered)
+    def _kept(self, row: Row) -> bool:
+        return row.kept(self._state.clock.now())
 
     def _lease(self, row: Row, claim: Claim, secret: bytes) -> None:
         now = self._state.clock.now()
         row.secret = secret
-        row.attempt_id = claim.attempt_id
+        self._state.attempt(row, claim.attempt_id)
         row.delivery_count += 1
         row.claimed_at = now
         row.lease_until = now + ms(claim.visibility_ms)
         self._state.place(row)
 
-    def _ended(self, partition_id: int, now: datetime) -> list[Row]:
-        ended: list[Row] = []
-        for row in self._state.partitions[partition_id].lines[State.LEASED].in_order():
-            if row.lease_until is None or row.lease_until > now:
-                break
-            ended.append(row)
-        return ended
+    def _cleared(self, partition_id: int, limit: int) -> int:
+        state, partition = self._state, self._state.partitions[partition_id]
+        rows = [state.rows[message_id] for message_id in islice(partition.ids, limit)]
+        for row in rows:
+            state.remove(row)
+        tasks = [task.id for task in state.redrives.values() if task.partition_id == partition_id]
+        for task_id in tasks[: limit - len(rows)]:
+            del state.redrives[task_id]
+        done = len(rows) + len(tasks[: limit - len(rows)])
+        done += partition.dedup.forget(limit - done, None)
+        if done < limit:
+            del state.partitions[partition_id]
+        return done
 
     def _looked_up(self, receipt: Receipt) -> Row | Refusal:
         row = self._state.rows.get(receipt.message_id)
@@ -261,9 +243,8 @@ def move(
     row.dlq = dlq
     row.not_before = not_before
     row.expires_at = expires_at
-    row.lease_until = row.claimed_at = row.secret = row.attempt_id = None
-    state.join_group(row, target.settings.discipline)
-    state.place(row)
+    row.lease_until = row.claimed_at = row.secret = None
+    state.enter(row, target.settings.discipline)
 
 
 def _acked(row: Row) -> Acked:
