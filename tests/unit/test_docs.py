@@ -4,7 +4,7 @@ import ast
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
@@ -13,10 +13,11 @@ from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.metrics import Exposition, PrometheusMetrics
 from sqslite.adapters.stores.memory import MemoryBackend
 from sqslite.domain import limits
+from sqslite.domain.explain import Why
 from sqslite.domain.queues import QueueSettings
 from sqslite.entrypoints import server
 from sqslite.entrypoints.cli import main
-from sqslite.entrypoints.http import batches, reading, shapes
+from sqslite.entrypoints.http import batches, queue_shapes, reading, shapes
 from sqslite.entrypoints.http.errors import STATUS
 from sqslite.entrypoints.http.openapi import CALLS, Call, document
 from sqslite.entrypoints.settings import VARIABLES, Settings, SettingsError, Variable
@@ -32,6 +33,9 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 TO_LIMIT = re.compile(r"must be (?:a whole number from )?(?P<allowed>.+); got", re.DOTALL)
 # Names for numbers.
 NOT_LIMITS = {"SECOND_MS", "DAY_MS"}
+# The calls with answers that have fields, and the shapes that others extend.
+DESCRIBED = [call for call in CALLS if call.answer is not str]
+HOMELY = {queue_shapes.SeenOut}
 
 
 def page_id(page: Path) -> str:
@@ -57,6 +61,11 @@ def rows(text: str) -> dict[str, list[str]]:
     return {row[0].strip(" `"): row[1:] for row in cells}
 
 
+def tables_of(text: str, first_column: str) -> list[str]:
+    """The tables whose first column is called so."""
+    return [rest.split("\n\n")[0] for rest in text.split(f"\n| {first_column} |")[1:]]
+
+
 def section(page: Path, contains: str) -> str:
     (found,) = [part for part in re.split(r"^## ", page.read_text(), flags=re.MULTILINE)[1:] if contains in part]
     return found
@@ -64,6 +73,51 @@ def section(page: Path, contains: str) -> str:
 
 def properties(shape: Any) -> dict[str, Any]:
     return document()["components"]["schemas"][shape.__name__]["properties"]
+
+
+def own_properties(shape: Any) -> dict[str, Any]:
+    """Those that the shape has beyond what it extends, which has a table of its own."""
+    extended = properties(shape.__base__) if shape.__base__ in HOMELY else {}
+    return {name: schema for name, schema in properties(shape).items() if name not in extended}
+
+
+def answered(call: Call) -> list[Any]:
+    """The shapes that an answer has, those in its lists behind it; results of batches have a section of their own."""
+    (shape,) = get_args(call.answer) or (call.answer,)
+    items = [item for hint in get_type_hints(shape).values() for item in get_args(hint) if is_shape(item)]
+    return [shape, *(item for item in items if item is not shapes.ResultOut)]
+
+
+def is_shape(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def home(shape: Any) -> Call:
+    """The first call that answers with a shape: its table stands there, and others may link to it instead."""
+    return next(call for call in DESCRIBED if shape in answered(call))
+
+
+def heading(call: Call) -> str:
+    return f"`{call.method.upper()} {call.path}`\n"
+
+
+def anchor(call: Call) -> str:
+    return section(REST, heading(call)).splitlines()[0].lower().replace(" ", "-")
+
+
+def queries(call: Call) -> list[dict[str, Any]]:
+    return [parameter for parameter in call.parameters if parameter["in"] == "query"]
+
+
+def assert_described(table: str, described: dict[str, Any]) -> None:
+    """The table has these fields and no others, with their limits."""
+    assert set(rows(table)) == set(described)
+    for name, schema in described.items():
+        limit = bounds(schema)
+        if "maximum" in limit:
+            assert f"{limit['minimum']} to {limit['maximum']}" in rows(table)[name][1], name
+        if "maxLength" in limit:
+            assert str(limit["maxLength"]) in rows(table)[name][1], name
 
 
 def bounds(schema: dict[str, Any]) -> dict[str, Any]:
@@ -94,7 +148,7 @@ def test_every_request_shown_in_the_rest_reference_is_one_that_the_call_takes():
     for call in CALLS:
         if call.request is None:
             continue
-        shown = re.findall(r"-d '(.*?)'", section(REST, f"`{call.method.upper()} {call.path}`\n"), re.DOTALL)
+        shown = re.findall(r"-d '(.*?)'", section(REST, heading(call)), re.DOTALL)
         assert shown
         for text in shown:
             reading.decode(text.encode(), call.request)
@@ -124,19 +178,40 @@ def test_the_rest_reference_names_no_error_code_that_does_not_exist():
     assert documented == {str(code) for code in STATUS}
 
 
-@pytest.mark.parametrize("call", [call for call in CALLS if call.request], ids=lambda call: call.id)
+@pytest.mark.parametrize("call", DESCRIBED, ids=lambda call: call.id)
 def test_every_field_of_a_call_is_in_the_rest_reference_with_its_limits(call: Call):
-    text = section(REST, f"`{call.method.upper()} {call.path}`\n")
-    (answer,) = getattr(call.answer, "__args__", (call.answer,))
-    requested, answered = text.split("| field |")[1:]
-    for shape, table in ((call.request, requested), (answer, answered)):
-        assert set(rows(table)) == set(properties(shape))
-        for name, schema in properties(shape).items():
-            limit = bounds(schema)
-            if "maximum" in limit:
-                assert f"{limit['minimum']} to {limit['maximum']}" in rows(table)[name][1], name
-            if "maxLength" in limit:
-                assert str(limit["maxLength"]) in rows(table)[name][1], name
+    text = section(REST, heading(call))
+    tables = tables_of(text, "field")
+    if call.request and properties(call.request):
+        assert_described(tables.pop(0), properties(call.request))
+    for shape in answered(call):
+        if tables or home(shape) is call:
+            assert_described(tables.pop(0), own_properties(shape))
+        else:
+            assert f"(#{anchor(home(shape))})" in text, shape
+    assert tables == []
+
+
+@pytest.mark.parametrize("call", [call for call in CALLS if queries(call)], ids=lambda call: call.id)
+def test_every_parameter_of_a_query_is_in_the_rest_reference_with_its_limits(call: Call):
+    (table,) = tables_of(section(REST, heading(call)), "in the query")
+    documented = rows(table)
+    assert list(documented) == [parameter["name"] for parameter in queries(call)]
+    for parameter in queries(call):
+        limits_cell, schema = documented[parameter["name"]][0], parameter["schema"]
+        if "maximum" in schema:
+            assert f"{schema['minimum']} to {schema['maximum']}" in limits_cell
+        assert set(schema.get("enum", ())) <= set(re.findall(r"`(\w+)`", limits_cell))
+
+
+def test_every_field_of_a_result_is_in_the_rest_reference():
+    (table,) = tables_of(section(REST, "A batch has 1 to 1000 entries"), "field")
+    assert_described(table, properties(shapes.ResultOut))
+
+
+def test_every_code_of_an_explanation_is_in_the_rest_reference():
+    (table,) = tables_of(REST.read_text(), "code in an explanation")
+    assert set(rows(table)) == {str(code) for code in Why}
 
 
 def test_the_fields_of_a_refusal_are_in_the_rest_reference():

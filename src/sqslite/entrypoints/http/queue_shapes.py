@@ -128,7 +128,10 @@ class RedriveIn(Struct, forbid_unknown_fields=True):
         int | None,
         about("Messages a second at most; missing means as fast as it goes.", 50, low=1, high=limits.REDRIVE_RATE_MAX),
     ] = None
-    limit: Annotated[int | None, about("Messages at most; missing means all that are ready now.", 1_000, low=1)] = None
+    limit: Annotated[
+        int | None,
+        about("Messages at most; missing means all that are ready now.", 1_000, low=1, high=limits.MESSAGE_ID_MAX),
+    ] = None
 
 
 class RedriveOut(Struct, omit_defaults=True, kw_only=True):
