@@ -59,7 +59,10 @@ class Rest:
 
 @contextlib.asynccontextmanager
 async def rest(
-    decorate: Callable[[Store], Store] = lambda store: store, ping: Callable[[], Awaitable[None]] = always_there
+    decorate: Callable[[Store], Store] = lambda store: store,
+    ping: Callable[[], Awaitable[None]] = always_there,
+    *,
+    retention_forever: bool = False,
 ) -> AsyncIterator[Rest]:
     clock = VirtualClock()
     backend = MemoryBackend(clock)
@@ -68,7 +71,7 @@ async def rest(
     wakeups = LocalWakeups(clock)
     directory = QueueDirectory(backend.catalog, clock)
     tally = Tally(backend.stats, clock)
-    defaults = Defaults(body_bytes_max=BODY_BYTES_MAX)
+    defaults = Defaults(body_bytes_max=BODY_BYTES_MAX, retention_forever=retention_forever)
     sweep = Sweep(store, directory, clock, SeededEntropy(), metrics, wakeups, tally, defaults, 60_000)
     service = QueueService(store, directory, sweep, clock, SeededEntropy(), metrics, wakeups, tally, defaults)
     administration = QueueAdministration(backend.catalog, directory, wakeups, tally, defaults)

@@ -23,6 +23,7 @@ NUMBERS = [
     ("DB_WAITERS_MAX", 1, 100_000),
     ("KEEP_ALIVE_TIMEOUT", 1, 3_600),
 ]
+SWITCHES = [("SWEEPER", "sweeper"), ("RETENTION_FOREVER", "retention_forever")]
 NO_NUMBERS = ["", " ", "abc", "1.0", "1e3", "0x10", "1_0", " 1", "1 ", "+1", "--1", "١", "²", "1;", "nan", "9" * 5_000]
 URLS = [
     "memory://",
@@ -164,14 +165,21 @@ def test_an_unknown_log_level_is_refused_with_the_known_ones(text):
     assert str(refusal(LOG_LEVEL=text)) == f'LOG_LEVEL must be one of debug, info, warning, error; got "{text}"'
 
 
-def test_the_sweeper_is_on_or_off():
-    assert Settings.from_environment({"SWEEPER": "ON"}).sweeper is True
-    assert Settings.from_environment({"SWEEPER": "off"}).sweeper is False
+@pytest.mark.parametrize(("name", "field"), SWITCHES)
+def test_a_switch_is_on_or_off(name, field):
+    assert getattr(Settings.from_environment({name: "ON"}), field) is True
+    assert getattr(Settings.from_environment({name: "off"}), field) is False
 
 
+@pytest.mark.parametrize(("name", "field"), SWITCHES)
 @pytest.mark.parametrize("text", ["", "true", "1", "yes", "0"])
-def test_a_sweeper_neither_on_nor_off_is_refused(text):
-    assert str(refusal(SWEEPER=text)) == f'SWEEPER must be one of on, off; got "{text}"'
+def test_a_switch_neither_on_nor_off_is_refused(name, field, text):
+    assert str(refusal(**{name: text})) == f'{name} must be one of on, off; got "{text}"'
+
+
+def test_messages_are_kept_for_ever_only_where_the_operator_says_so():
+    assert Settings.from_environment({}).defaults.retention_forever is False
+    assert Settings.from_environment({"RETENTION_FOREVER": "on"}).defaults.retention_forever is True
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1", "0.0.0.0", "::1", "::", "2001:db8::1"])

@@ -36,6 +36,7 @@ _EXPECTED_WORDS = {
     "int": "a whole number",
     "float": "a number",
     "str": "a string",
+    "bool": "true or false",
     "object": "a JSON object",
     "dict": "a JSON object",
     "array": "a JSON array",
