@@ -334,7 +334,7 @@ async def test_redrives_are_shown_newest_first_and_of_this_queue_only(api: Rest)
             "POST",
             MESSAGES,
             '{"body":1,"retention_ms":0}',
-            "retention_ms must be 1 to 1209600000 (0, for ever, only where the operator sets RETENTION_FOREVER=on); got ",
+            "retention_ms must be 1 to 1209600000 (0, for ever, only where the operator sets RETENTION_FOREVER=on)",
         ),
         ("POST", f"{QUEUE}:receive", '{"attempt_id":5}', "attempt_id must be a string or null; got 5"),
         ("POST", f"{QUEUE}:redrive", '{"to":1}', "to must be a string or null; got 1"),
