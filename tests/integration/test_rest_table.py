@@ -434,6 +434,16 @@ def test_a_purge_is_one_cut_and_what_comes_after_it_stays(client: Client):
     assert ids(client.receive()) == [after]
 
 
+@pytest.mark.parametrize("cut", [("POST", "…:purge"), ("DELETE", "…")], ids=["purge", "delete"])
+def test_what_was_purged_does_not_come_back_as_a_dead_letter(client: Client, cut: tuple[str, str]):
+    message_id = client.enqueue(dlq=client.dead, max_retries=1)
+    (message,) = client.receive()
+    client.call(*cut)
+    client.refused("POST", f"messages/{message_id}:nack", {"receipt": message["receipt"]}, 404, "message_not_found")
+    client.refused("GET", f"messages/{message_id}", None, 404, "message_not_found")
+    client.refused("GET", f"queues/{client.dead}", None, 404, "queue_not_found")
+
+
 def test_a_paused_queue_takes_messages_and_gives_none_until_it_is_resumed(client: Client):
     client.enqueue()
     (held,) = client.receive()
