@@ -97,7 +97,10 @@ async def filled(postgres_store_url: str) -> AsyncIterator[PostgresBackend]:
 def _runner(backend: PostgresBackend):
     async def run(sql: str) -> None:
         async with backend._connections._pool.connection() as connection:
+            # To fill a table takes longer than any call may.
+            await connection.execute(b"SET statement_timeout = 0")
             await connection.execute(sql.encode())
+            await connection.execute(b"RESET statement_timeout")
 
     return run
 

@@ -24,6 +24,7 @@ from sqslite.adapters.wakeups.hints import PENDING_QUEUES_MAX
 from sqslite.adapters.wakeups.local import LOOK_EVERY_MS, LocalWakeups
 from sqslite.adapters.wakeups.postgres import SEND_EVERY_MS, PostgresWakeups
 from sqslite.domain.limits import SECOND_MS, ms
+from sqslite.domain.ports import Claim
 from sqslite.domain.queues import QueueSettings
 from tests.conformance.world import message
 from tests.integration.postgres_server import PostgresServer, fresh_database
@@ -327,15 +328,17 @@ async def test_no_wake_up_is_lost_however_an_enqueue_elsewhere_meets_a_receive_t
 
         async def enqueue_after(pause_s: float) -> int:
             await asyncio.sleep(pause_s)
-            (sent,) = await backends[0].store.enqueue(queue.partition_id, [message()])
+            (sent,) = await backends[0].store.enqueue(queue, [message()])
             here.wakeups.notify("orders", 1)
-            return sent
+            return sent.id
 
         async def received() -> list[int]:
             with there.wakeups.watching("orders") as watch:
                 until = clock.now() + ms(SOON_S * SECOND_MS)
                 while clock.now() < until:
-                    found = await backends[1].store.claim(queue.partition_id, 1, 60_000, entropy.secrets(1))
+                    found = await backends[1].store.claim(
+                        queue, Claim(limit=1, visibility_ms=60_000, secrets=entropy.secrets(1))
+                    )
                     if found:
                         return [delivery.message.id for delivery in found]
                     # Long enough for the notice to come just now: after the claim, before the wait.
