@@ -67,6 +67,31 @@ class Grouping:
         world.advance(1)
         assert _ids(await world.claim(queue)) == [first, second]
 
+    async def test_a_retry_that_retention_overtakes_blocks_nothing_once_it_is_deleted(self, world: World):
+        queue = await world.queue(settings=FIFO)
+        first, second = await world.enqueue(queue, message(group_id="a", retention_ms=3_000), *_of("a", 1))
+        await world.claim(queue, 1, 1_000)
+        world.advance(1_000)
+        await world.requeue_expired(after_ms=60_000)
+        assert (await world.store_sight(second)).blocked_by == first
+        assert await world.claim(queue) == []
+        world.advance(2_000)
+        assert await world.store.expire(10) == 1
+        assert _ids(await world.claim(queue)) == [second]
+
+    async def test_groups_with_nothing_to_give_do_not_cost_others_their_turn(self, world: World):
+        queue = await world.queue(settings=FIFO)
+        await world.enqueue(queue, *_of("a", 2), *_of("b", 2), *_of("c", 2), *_of("d", 2), *_of("e", 1))
+        held = await world.claim(queue, 3, 1_000)
+        assert _groups(held) == ["a", "b", "c"]
+        # Of those that were served, one waits for its retry, one is leased, and one has all it had acked.
+        world.advance(500)
+        await world.store.extend(queue.partition_id, [Extension(held[1].receipt, 60_000)])
+        await world.ack(held[2].receipt)
+        world.advance(500)
+        await world.requeue_expired(after_ms=60_000)
+        assert _groups(await world.claim(queue, 3)) == ["c", "d", "e"]
+
     async def test_order_holds_where_part_of_a_batch_is_acked_and_the_rest_given_back(self, world: World):
         queue = await world.queue(settings=FIFO)
         ids = await world.enqueue(queue, *_of("a", 5))
@@ -305,6 +330,10 @@ def _of(group: str, count: int) -> list[NewMessage]:
 
 def _ids(deliveries: Iterable[Delivery]) -> list[int]:
     return [delivery.message.id for delivery in deliveries]
+
+
+def _groups(deliveries: Iterable[Delivery]) -> list[str | None]:
+    return [delivery.message.group_id for delivery in deliveries]
 
 
 async def _served(world: World, queue: Queue, count: int) -> list[str | None]:

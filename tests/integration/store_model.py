@@ -100,6 +100,11 @@ class Model:
     def settle(self, queue: str, leases: Sequence[Held], jitter: float, error: str | None, dead_ms: int) -> list[bool]:
         return [self.settled(handle[0], self.proven(handle), until, jitter, error, dead_ms) for handle, until in leases]
 
+    def overtaken(self) -> bool:
+        """Whether a FIFO group has a retry left whose retention is over: what that does to the group is not said."""
+        in_groups = [known for known in self.messages.values() if QUEUES[known.queue].fifo and known.delivery_count]
+        return any(known.lease_until is None and not self.kept(known) for known in in_groups)
+
     def expire(self) -> int:
         over = [n for n, known in self.messages.items() if known.lease_until is None and not self.kept(known)]
         for number in over:
@@ -164,13 +169,12 @@ class Model:
     def limits(self, queue: str) -> list[int]:
         """For how many messages a claim may ask so that it is clear which ones it gets.
 
-        Where groups are served in turn, nothing is said here of which is served first: each gives the same number.
+        Nothing is said here of which group is served first: where several have something to give, they give all of it.
         """
-        if self.discipline(queue) is Discipline.STANDARD:
-            return list(range(1, 7))
-        lengths = [len(line) for line in self.lines(queue).values()]
-        rounds = range(1, max(lengths, default=0) + 1)
-        return [sum(min(length, several) for length in lengths) for several in rounds] or [3]
+        lines = self.lines(queue).values()
+        if len(lines) > 1:
+            return [sum(map(len, lines))]
+        return list(range(1, 7))
 
     # How it comes to that
 
