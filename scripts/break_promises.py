@@ -88,6 +88,14 @@ BREAKS = (
         ("tests/integration/test_postgres_store.py -k test_a_superseded_receipt_changes_nothing",),
     ),
     Break(
+        5,
+        "a message of a group that waits for its retry blocks nothing",
+        f"{STORES}/memory/groups.py",
+        "return self._fifo and bool(self.in_work)",
+        "return False",
+        ("tests/unit/test_memory_store.py -k test_a_message_that_waits_for_its_retry_blocks_its_group",),
+    ),
+    Break(
         6,
         "the sweeper sleeps its whole interval",
         "src/sqslite/domain/sweep.py",
