@@ -85,6 +85,16 @@ class Deduplication:
         assert await world.store.tidy(10) == 1
         assert await world.store.tidy(10) == 0
 
+    async def test_tidying_forgets_no_dedup_id_that_came_again(self, world: World):
+        queue = await world.queue_with(dedup_ms=1_000)
+        await world.enqueue(queue, message(dedup_id="a"))
+        world.advance(1_000)
+        (again,) = await world.enqueue(queue, message(dedup_id="a"))
+        while await world.store.tidy(10):
+            pass
+        world.advance(999)
+        assert await world.accept(queue, message(dedup_id="a")) == [Accepted(again, duplicate=True)]
+
     async def test_a_repetition_within_a_call_is_a_duplicate(self, world: World):
         queue = await world.queue()
         one, two, three = await world.accept(queue, *[message(b"%d" % n, dedup_id="d") for n in range(3)])

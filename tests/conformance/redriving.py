@@ -190,6 +190,23 @@ class Redriving:
         task = await taken_task(world, dead)
         assert [one.id for one in await world.redrives.candidates(task, 10)] == [kept]
 
+    async def test_of_a_queue_that_was_dropped_no_task_is_left(self, world: World):
+        dead, other = await world.queue("dead"), await world.queue("other")
+        await world.redrives.finish(await begun_task(world, dead), COMPLETED)
+        task, stays = await taken_task(world, dead), await begun_task(world, other)
+        await world.catalog.drop("dead")
+        for _ in range(2):
+            while await world.store.tidy(1):
+                pass
+            # Beyond the time that late transactions are waited for.
+            world.advance(120_000)
+        assert await world.redrives.page(dead.partition_id, 10) == []
+        assert await world.redrives.page(other.partition_id, 10) == [stays]
+        # A node that has not noticed yet.
+        await world.redrives.finish(task, COMPLETED)
+        assert await world.redrives.cancel(dead.partition_id, task.id) is None
+        assert await world.redrives.page(dead.partition_id, 10) == []
+
     async def test_a_queue_that_was_renewed_has_no_candidates_for_an_old_task(self, world: World):
         dead, target = await world.queue("dead"), await world.queue()
         await world.enqueue(dead)

@@ -167,8 +167,9 @@ class TestMigrations:
             assert other.execute("SELECT count(*) FROM messages").fetchone() == (1,)
 
     async def test_a_migration_that_fails_leaves_nothing_behind(self, path: Path, monkeypatch):
-        broken = Migration(2, "0002_broken", "CREATE TABLE half (a);\nCREATE TABLE half (a);")
-        monkeypatch.setattr(backend_module, "load_migrations", lambda _: [*load_migrations("sqlite"), broken])
+        known = load_migrations("sqlite")
+        broken = Migration(known[-1].version + 1, "9998_broken", "CREATE TABLE half (a);\nCREATE TABLE half (a);")
+        monkeypatch.setattr(backend_module, "load_migrations", lambda _: [*known, broken])
         with pytest.raises(StoreUnavailable, match="half"):
             async with opened(path):
                 pass

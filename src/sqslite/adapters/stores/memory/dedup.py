@@ -21,10 +21,10 @@ class Dedup:
         self._known[dedup_id] = message_id, until
         heapq.heappush(self._by_end, (until, dedup_id))
 
-    def forget(self, limit: int, now: datetime | None) -> int:
-        """Forget up to so many that are past, or any where `now` is None; how many it were."""
+    def forget(self, limit: int, now: datetime) -> int:
+        """Forget up to so many that are past; how many it were."""
         forgotten = 0
-        while forgotten < limit and self._by_end and (now is None or self._by_end[0][0] <= now):
+        while forgotten < limit and self._by_end and self._by_end[0][0] <= now:
             until, dedup_id = heapq.heappop(self._by_end)
             # One that came again in the meantime has a later end.
             if dedup_id in self._known and self._known[dedup_id][1] == until:

@@ -1,7 +1,7 @@
 """The groups of one queue, which take turns."""
 
 import heapq
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from itertools import islice
 
@@ -75,31 +75,24 @@ class Groups:
     def choose(self, limit: int, kept: Callable[[Row], bool]) -> list[Row]:
         """One of each group in turn, then a second of each, and so on; those that were chosen had their turn."""
         with ExitStack() as stack:
-            in_turn = stack.enter_context(closing(self._that_give(kept)))
-            lines = [stack.enter_context(closing(_kept(group.line, kept))) for group in islice(in_turn, limit)]
+            in_turn = islice(self._that_give(kept), limit)
+            lines = [stack.enter_context(closing(_kept(group.line, kept))) for group in in_turn]
             chosen = list(islice(in_rounds(lines), limit))
         for name in dict.fromkeys(row.group for row in chosen):
-            group = self._groups[name]
-            group.turn, group.in_turn = self._next_turn(), False
+            self._groups[name].turn = self._next_turn()
             self._stir(name)
         return chosen
 
-    def _that_give(self, kept: Callable[[Row], bool]) -> Generator[Group, None, None]:
-        taken: list[tuple[int, str]] = []
-        try:
-            while self._turns:
-                turn, name = entry = heapq.heappop(self._turns)
-                group = self._groups.get(name)
-                if group is None or group.turn != turn:
-                    continue
-                if group.blocked or not group.line.firsts(1, kept):
-                    group.in_turn = False
-                    continue
-                taken.append(entry)
-                yield group
-        finally:
-            for entry in taken:
-                heapq.heappush(self._turns, entry)
+    def _that_give(self, kept: Callable[[Row], bool]) -> Iterator[Group]:
+        """Groups that have something to give, in turn; they are out of turn until something changes."""
+        while self._turns:
+            turn, name = heapq.heappop(self._turns)
+            group = self._groups.get(name)
+            # A group that was emptied and came again has another turn.
+            if group is not None and group.turn == turn:
+                group.in_turn = False
+                if not group.blocked and group.line.firsts(1, kept):
+                    yield group
 
     def _stir(self, name: str) -> None:
         group = self._groups[name]

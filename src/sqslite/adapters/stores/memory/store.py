@@ -179,7 +179,6 @@ class MemoryMessages:
         for task_id in tasks[: limit - len(rows)]:
             del state.redrives[task_id]
         done = len(rows) + len(tasks[: limit - len(rows)])
-        done += partition.dedup.forget(limit - done, None)
         if done < limit:
             del state.partitions[partition_id]
         return done
