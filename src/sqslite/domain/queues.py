@@ -29,6 +29,11 @@ class Discipline(enum.StrEnum):
     FAIR = "fair"
     FIFO = "fifo"
 
+    @property
+    def grouped(self) -> bool:
+        """Whether it goes by groups."""
+        return self is not Discipline.STANDARD
+
 
 class QueueSettings(Struct, frozen=True, kw_only=True):
     """What a queue decides for messages and calls that do not say; null means the service's default."""

@@ -77,7 +77,7 @@ class MemoryState:
         """The row is new in its partition, and one of its group where its queue serves by groups."""
         partition = self.partitions[row.partition_id]
         partition.ids.add(row.id)
-        row.grouped = discipline is not Discipline.STANDARD
+        row.grouped = discipline.grouped
         if row.grouped:
             partition.groups.join(row, discipline)
         self.place(row)

@@ -8,7 +8,7 @@ from sqslite.adapters.stores.postgres.database import Database, Statements
 from sqslite.domain.limits import DEDUP_MS_DEFAULT
 from sqslite.domain.messages import Accepted, NewMessage
 from sqslite.domain.ports import PartitionDropped
-from sqslite.domain.queues import Discipline, Queue
+from sqslite.domain.queues import Queue
 
 _encoded = msgspec.json.Encoder().encode
 
@@ -17,7 +17,7 @@ async def enqueue(database: Database, queue: Queue, messages: Sequence[NewMessag
     """Insert the messages in order. Raises PartitionDropped."""
     if not messages:
         return []
-    grouped = queue.settings.discipline is not Discipline.STANDARD
+    grouped = queue.settings.discipline.grouped
     if any(message.dedup_id is not None for message in messages):
         return await database.transact(lambda statements: _once(statements, queue, messages, grouped=grouped))
     statement = "enqueue_grouped" if grouped else "enqueue"

@@ -9,7 +9,6 @@ from sqslite.domain.errors import RedriveConflict
 from sqslite.domain.limits import MESSAGE_ID_MAX
 from sqslite.domain.messages import Message
 from sqslite.domain.ports import Move, Position
-from sqslite.domain.queues import Discipline
 from sqslite.domain.redrive import Redrive, RedriveState
 
 
@@ -84,7 +83,7 @@ def _columns(moves: Sequence[Move]) -> tuple[list[object], ...]:
     return (
         [move.message_id for move in moves],
         [move.target.partition_id for move in moves],
-        [move.target.settings.discipline is not Discipline.STANDARD for move in moves],
+        [move.target.settings.discipline.grouped for move in moves],
         [move.dlq for move in moves],
         [move.retention_ms for move in moves],
     )

@@ -8,7 +8,6 @@ from psycopg.rows import TupleRow
 from sqslite.adapters.stores.postgres.database import Database
 from sqslite.domain.errors import OutcomeUnknown, Overloaded, SqsliteError, StoreUnavailable
 from sqslite.domain.ports import Delete, MoveToDlq, RequeueAt, Settlement
-from sqslite.domain.queues import Discipline
 
 Guard = tuple[int, bytes, datetime]
 
@@ -73,7 +72,7 @@ def _moved(moves: Sequence[MoveToDlq]) -> tuple[list[object], ...]:
     return (
         *_requeued(moves),
         [move.dlq.partition_id for move in moves],
-        [move.dlq.settings.discipline is not Discipline.STANDARD for move in moves],
+        [move.dlq.settings.discipline.grouped for move in moves],
         [move.lease.queue for move in moves],
         [move.retention_ms for move in moves],
     )

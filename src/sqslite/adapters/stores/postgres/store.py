@@ -17,7 +17,7 @@ from sqslite.domain.leases import Acked, Receipt, Refusal
 from sqslite.domain.limits import MESSAGE_ID_MAX, VISIBILITY_MS_MAX
 from sqslite.domain.messages import Accepted, Delivery, NewMessage
 from sqslite.domain.ports import Claim, Expired, Extension, Held, NextDue, Settlement
-from sqslite.domain.queues import Discipline, Queue
+from sqslite.domain.queues import Queue
 
 PARTITIONS_MAX = 10_000
 Key = tuple[int, bytes]
@@ -157,7 +157,7 @@ class PostgresStore:
 
     def _note_groups(self, queue: Queue) -> None:
         """Remember that acks in this partition have groups to wake, so that the first statement does."""
-        if queue.settings.discipline is not Discipline.STANDARD:
+        if queue.settings.discipline.grouped:
             if len(self._partitions_in_groups) >= PARTITIONS_MAX:
                 self._partitions_in_groups.clear()
             self._partitions_in_groups.add(queue.partition_id)

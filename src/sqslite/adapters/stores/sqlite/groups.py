@@ -30,7 +30,7 @@ class Membership(TypedDict):
 
 def membership(queue: Queue, group_id: str | None) -> Membership:
     """What a message of the queue holds: where groups are served, those in none are one."""
-    grouped = queue.settings.discipline is not Discipline.STANDARD
+    grouped = queue.settings.discipline.grouped
     return {"grouped": grouped, "group_id": (group_id or "") if grouped else (group_id or None)}
 
 
