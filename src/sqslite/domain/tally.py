@@ -30,13 +30,7 @@ class Tally:
     async def totals(self, partition_id: int) -> Totals:
         """All that was counted: by this node until now, by others until about a second ago."""
         (stored,) = await self._stats.totals([partition_id])
-        pending = self._pending.get(partition_id, Totals())
-        return Totals(
-            enqueued=stored.enqueued + pending.enqueued,
-            received=stored.received + pending.received,
-            acked=stored.acked + pending.acked,
-            dead_lettered=stored.dead_lettered + pending.dead_lettered,
-        )
+        return stored + self._pending.get(partition_id, Totals())
 
     async def flush(self) -> None:
         """Hand over what is pending. Where the store refuses, it is kept; where the outcome is unknown, it is not."""
@@ -49,13 +43,7 @@ class Tally:
             raise
         except SqsliteError:
             for partition_id, totals in pending.items():
-                self.add(
-                    partition_id,
-                    enqueued=totals.enqueued,
-                    received=totals.received,
-                    acked=totals.acked,
-                    dead_lettered=totals.dead_lettered,
-                )
+                self._pending[partition_id] += totals
             raise
 
     async def run(self) -> None:

@@ -231,6 +231,15 @@ class Totals(Struct, kw_only=True):
     acked: int = 0
     dead_lettered: int = 0
 
+    def __add__(self, more: "Totals") -> "Totals":
+        """Both together."""
+        return Totals(
+            enqueued=self.enqueued + more.enqueued,
+            received=self.received + more.received,
+            acked=self.acked + more.acked,
+            dead_lettered=self.dead_lettered + more.dead_lettered,
+        )
+
 
 class Position(Struct, frozen=True):
     """A place in the order of `at` and id: `not_before` of ready and delayed messages, `lease_until` of leased ones."""

@@ -30,13 +30,7 @@ class MemoryStats:
         """Add to totals."""
         for partition_id, more in totals.items():
             if partition_id in self._state.names:
-                sofar = self._state.totals[partition_id]
-                self._state.totals[partition_id] = Totals(
-                    enqueued=sofar.enqueued + more.enqueued,
-                    received=sofar.received + more.received,
-                    acked=sofar.acked + more.acked,
-                    dead_lettered=sofar.dead_lettered + more.dead_lettered,
-                )
+                self._state.totals[partition_id] += more
 
     async def peek(self, partition_id: int, state: State, after: Position | None, limit: int) -> list[Message]:
         """Show messages in the order of their line."""
