@@ -7,11 +7,12 @@ from itertools import chain, islice
 from typing import TypeVar
 
 from sqslite.adapters.stores.gathering import LANES, Gathering
+from sqslite.adapters.stores.intercepted import InterceptedStore
 from sqslite.domain.errors import SqsliteError
 from sqslite.domain.leases import SECRET_BYTES, Acked, Lease, Receipt, Refusal
 from sqslite.domain.limits import CLAIM_MAX
 from sqslite.domain.messages import Accepted, Delivery, NewMessage
-from sqslite.domain.ports import Claim, Expired, Extension, Held, NextDue, RequeueAt, Settlement, Store
+from sqslite.domain.ports import Claim, Expired, Extension, RequeueAt, Settlement, Store
 from sqslite.domain.queues import Discipline, Queue
 
 T = TypeVar("T")
@@ -22,7 +23,7 @@ RECEIPT_WEIGHT = 100
 Asked = tuple[Queue, Claim]
 
 
-class CoalescingStore:
+class CoalescingStore(InterceptedStore):
     """The Store port over another one; calls on the same queue that come while its like is under way go together.
 
     Claims of a FIFO queue go alone, since messages of one group must not be dealt out to several receivers, and so
@@ -30,7 +31,7 @@ class CoalescingStore:
     """
 
     def __init__(self, inner: Store, lanes: int = LANES) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._enqueues: Gathering[tuple[Queue, Sequence[NewMessage]], list[Accepted]] = Gathering(
             self._enqueue_together, lanes=lanes
         )
@@ -60,37 +61,17 @@ class CoalescingStore:
         """See Store."""
         return await self._acks.call(partition_id, receipts, RECEIPT_WEIGHT * len(receipts))
 
-    async def ack_unproven(self, message_ids: Sequence[int]) -> list[Acked | Refusal]:
-        """See Store."""
-        return await self._inner.ack_unproven(message_ids)
-
     async def extend(self, partition_id: int, extensions: Sequence[Extension]) -> list[datetime | Refusal]:
         """See Store."""
         return await self._extends.call(partition_id, extensions, RECEIPT_WEIGHT * len(extensions))
-
-    async def held(self, partition_id: int, receipts: Sequence[Receipt]) -> Held:
-        """See Store."""
-        return await self._inner.held(partition_id, receipts)
 
     async def expired(self, limit: int, partition_id: int | None = None) -> Expired:
         """See Store; those who look at the same leases at the same time share one look."""
         return await self._looks.call((limit, partition_id), (limit, partition_id), 0)
 
-    async def expire(self, limit: int) -> int:
-        """See Store."""
-        return await self._inner.expire(limit)
-
-    async def tidy(self, limit: int) -> int:
-        """See Store."""
-        return await self._inner.tidy(limit)
-
     async def settle(self, partition_id: int, settlements: Sequence[Settlement]) -> list[bool]:
         """See Store."""
         return await self._settles.call(partition_id, settlements, RECEIPT_WEIGHT * len(settlements))
-
-    async def next_due(self) -> NextDue:
-        """See Store."""
-        return await self._inner.next_due()
 
     async def _enqueue_together(
         self, _: Hashable, calls: Sequence[tuple[Queue, Sequence[NewMessage]]]
