@@ -136,6 +136,8 @@ async def test_a_fifo_queue_refuses_a_message_without_a_group_alone(own: Node):
     ("asked_ms", "defaults", "text"),
     [
         (0, DEFAULTS, f"retention_ms must be 1 to 1209600000 {ONLY_FOREVER}; got 0"),
+        (-1, DEFAULTS, f"retention_ms must be 1 to 1209600000 {ONLY_FOREVER}; got -1"),
+        (1_209_600_001, DEFAULTS, f"retention_ms must be 1 to 1209600000 {ONLY_FOREVER}; got 1209600001"),
         (1_209_600_001, FOREVER, "retention_ms must be 0 to 1209600000; got 1209600001"),
         (-1, FOREVER, "retention_ms must be 0 to 1209600000; got -1"),
     ],

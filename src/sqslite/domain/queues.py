@@ -111,10 +111,11 @@ class Defaults(Struct, frozen=True, kw_only=True):
 
 def check_retention(field: str, retention_ms: int, defaults: Defaults) -> None:
     """Raise InvalidValue where a message cannot be kept so long; 0, for ever, only where the operator allows it."""
-    if not retention_ms and not defaults.retention_forever:
+    if defaults.retention_forever:
+        limits.check_range(field, retention_ms, limits.RETENTION_FOREVER, limits.RETENTION_MS_MAX)
+    elif not 1 <= retention_ms <= limits.RETENTION_MS_MAX:
         allowed = f"1 to {limits.RETENTION_MS_MAX} (0, for ever, only where the operator sets RETENTION_FOREVER=on)"
         raise InvalidValue(field, retention_ms, allowed)
-    limits.check_range(field, retention_ms, 0, limits.RETENTION_MS_MAX)
 
 
 def check_settings(queue: str, settings: QueueSettings, defaults: Defaults) -> QueueSettings:
