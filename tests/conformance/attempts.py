@@ -32,6 +32,15 @@ class Attempts:
         assert (depth.ready, depth.in_flight) == (2, 2)
         assert _ids(await world.claim(queue)) == ids[2:]
 
+    async def test_a_paused_queue_repeats_nothing(self, world: World):
+        queue = await world.queue()
+        await world.enqueue(queue)
+        first = await world.claim(queue, attempt_id="one")
+        await world.catalog.pause("orders", True)
+        assert await world.claim(queue, attempt_id="one") == []
+        await world.catalog.pause("orders", False)
+        assert await world.claim(queue, attempt_id="one") == first
+
     async def test_the_receipts_of_a_repeated_claim_are_good(self, world: World):
         queue = await world.queue()
         await world.enqueue(queue)

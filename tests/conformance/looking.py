@@ -139,6 +139,12 @@ class Looking:
         await world.store.ack_unproven([first])
         assert (await world.store_sight(second)).blocked_by is None
 
+    async def test_a_leased_message_waits_for_nothing(self, world: World):
+        queue = await world.queue_with(fifo=True)
+        ids = await world.enqueue(queue, message(group_id="g"), message(group_id="g"))
+        assert len(await world.claim(queue, 2)) == 2
+        assert [(await world.store_sight(one)).blocked_by for one in ids] == [None, None]
+
     async def test_nothing_blocks_a_message_of_another_queue(self, world: World):
         queue = await world.queue()
         _, second = await world.enqueue(queue, message(group_id="g"), message(group_id="g"))

@@ -117,7 +117,8 @@ class Store(Protocol):
         They are answered in the order of `not_before` and id, in a FIFO queue of id.
 
         A claim with an attempt_id that has leased messages within ATTEMPT_MS, and any of whose leases stand still,
-        leases nothing: it answers with those deliveries as they are, receipts and all.
+        leases nothing: it answers with those deliveries as they are, receipts and all; with none while the queue is
+        paused.
         """
         ...
 
@@ -251,7 +252,8 @@ class Position(Struct, frozen=True):
 class Sighting(Struct, frozen=True, kw_only=True):
     """A message as it stands at `now`, the store's own time.
 
-    `blocked_by` is the message of its group that a FIFO queue waits for before it gives this one, None where none is.
+    `blocked_by` is the message of its group that a FIFO queue waits for before it gives this one; None where none is,
+    and for a message that is leased, which waits for nothing.
     """
 
     now: datetime

@@ -52,7 +52,7 @@ class MemoryStats:
         )
 
     def _blocker(self, queue: Queue, row: Row) -> int | None:
-        if queue.settings.discipline is not Discipline.FIFO:
+        if queue.settings.discipline is not Discipline.FIFO or row.lease_until is not None:
             return None
         partition, now = self._state.partitions[row.partition_id], self._state.clock.now()
         self._state.promote(partition)

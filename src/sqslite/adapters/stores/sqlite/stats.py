@@ -85,7 +85,7 @@ class SqliteQueueStats:
         (row,) = rows
         queue = queue_of(row)
         blocked_by = None
-        if queue.settings.discipline is Discipline.FIFO:
+        if queue.settings.discipline is Discipline.FIFO and row["lease_until"] is None:
             asked = {
                 "partition_id": queue.partition_id,
                 "group_id": row["group_id"],
