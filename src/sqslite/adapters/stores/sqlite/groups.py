@@ -12,7 +12,7 @@ import aiosqlite
 
 from sqslite.adapters.stores.sqlite.rows import stored_instant
 from sqslite.adapters.stores.statements import load_statements
-from sqslite.domain.queues import Discipline, Queue
+from sqslite.domain.queues import Queue
 
 _SQL = load_statements(__package__)
 
@@ -42,7 +42,7 @@ def look_at(not_before: datetime, now: datetime) -> int:
 async def joined(writer: aiosqlite.Connection, queue: Queue, arrivals: Iterable[tuple[str | None, int]]) -> None:
     """Messages came to groups of the queue, to be looked at then; a group that is new has the last turn."""
     looks = _soonest((group_id or "", at) for group_id, at in arrivals)
-    if queue.settings.discipline is Discipline.STANDARD or not looks:
+    if not queue.settings.discipline.grouped or not looks:
         return
     turns = await drawn_turns(writer, len(looks))
     rows = [
@@ -50,6 +50,15 @@ async def joined(writer: aiosqlite.Connection, queue: Queue, arrivals: Iterable[
         for (group_id, at), turn in zip(looks.items(), turns, strict=True)
     ]
     await writer.executemany(_SQL["group_joined"], rows)
+
+
+async def moved_in(writer: aiosqlite.Connection, arrivals: Iterable[tuple[Queue, str | None, int]]) -> None:
+    """Messages came to groups of several queues, to be looked at then."""
+    by_queue: dict[int, tuple[Queue, list[tuple[str | None, int]]]] = {}
+    for queue, group_id, at in arrivals:
+        by_queue.setdefault(queue.partition_id, (queue, []))[1].append((group_id, at))
+    for queue, arrived in by_queue.values():
+        await joined(writer, queue, arrived)
 
 
 async def requeued(writer: aiosqlite.Connection, partition_id: int, requeues: Iterable[tuple[str | None, int]]) -> None:

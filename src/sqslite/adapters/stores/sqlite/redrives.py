@@ -21,7 +21,6 @@ from sqslite.domain.errors import RedriveConflict
 from sqslite.domain.limits import ms
 from sqslite.domain.messages import Message
 from sqslite.domain.ports import Clock, Move, Position
-from sqslite.domain.queues import Queue
 from sqslite.domain.redrive import Redrive, RedriveState
 
 _SQL = load_statements(__package__)
@@ -147,12 +146,7 @@ class SqliteRedrives:
         ]
         await writer.executemany(_SQL["redrive_move"], [self._change(move, row) for move, row in going])
         await groups.left(writer, [(source, row["served_group"]) for _, row in going])
-        arrivals: dict[int, tuple[Queue, list[tuple[str | None, int]]]] = {}
-        for move, row in going:
-            _, arrived = arrivals.setdefault(move.target.partition_id, (move.target, []))
-            arrived.append((row["group_id"], groups.AT_ONCE))
-        for target, arrived in arrivals.values():
-            await groups.joined(writer, target, arrived)
+        await groups.moved_in(writer, [(move.target, row["group_id"], groups.AT_ONCE) for move, row in going])
         return len(going)
 
     def _change(self, move: Move, row: sqlite3.Row) -> dict[str, object]:

@@ -74,12 +74,11 @@ async def _requeue(
 async def _move(
     writer: aiosqlite.Connection, moves: Sequence[MoveToDlq], row_of: dict[int, sqlite3.Row], now: datetime
 ) -> None:
-    arrivals: dict[int, tuple[Queue, list[tuple[str | None, int]]]] = {}
+    arrivals: list[tuple[Queue, str | None, int]] = []
     changes: list[dict[str, object]] = []
     for move in moves:
         group_id = row_of[_id(move)]["group_id"]
-        _, arrived = arrivals.setdefault(move.dlq.partition_id, (move.dlq, []))
-        arrived.append((group_id, groups.look_at(move.not_before, now)))
+        arrivals.append((move.dlq, group_id, groups.look_at(move.not_before, now)))
         changes.append(
             {
                 "id": _id(move),
@@ -93,8 +92,7 @@ async def _move(
         )
     if changes:
         await writer.executemany(_SQL["settle_move"], changes)
-    for dlq, arrived in arrivals.values():
-        await groups.joined(writer, dlq, arrived)
+    await groups.moved_in(writer, arrivals)
 
 
 async def _delete(writer: aiosqlite.Connection, deletes: Sequence[Delete]) -> None:
