@@ -1,5 +1,8 @@
 """What psycopg raises, said in the domain's words: the one place where this driver's exceptions are translated."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
@@ -52,6 +55,17 @@ def no_connection(error: PoolTimeout | TooManyRequests | PoolClosed, *, reachabl
     if reachable:
         return Overloaded("all database connections are busy")
     return StoreUnavailable("the database cannot be reached")
+
+
+@contextmanager
+def further(*, after_change: bool) -> Iterator[None]:
+    """A further step of a call; `after_change` says that an earlier one was committed, so that something was done."""
+    try:
+        yield
+    except (StoreUnavailable, Overloaded) as error:
+        if after_change:
+            raise OutcomeUnknown(f"the call was carried out in part only: {error}") from error
+        raise
 
 
 def _first_line(error: psycopg.Error) -> str:

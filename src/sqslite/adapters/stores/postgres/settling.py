@@ -5,8 +5,8 @@ from datetime import datetime
 
 from psycopg.rows import TupleRow
 
+from sqslite.adapters.stores.postgres import errors
 from sqslite.adapters.stores.postgres.database import Database
-from sqslite.domain.errors import OutcomeUnknown, Overloaded, SqsliteError, StoreUnavailable
 from sqslite.domain.ports import Delete, MoveToDlq, RequeueAt, Settlement
 
 Guard = tuple[int, bytes, datetime]
@@ -27,21 +27,14 @@ async def settle(database: Database, partition_id: int, settlements: Sequence[Se
         steps.append(lambda: database.write("settle_delete", partition_id, *_guards(deletes)))
     done: set[tuple[int, bytes]] = set()
     for step in steps:
-        try:
+        with errors.further(after_change=bool(done)):
             rows = await step()
-        except (StoreUnavailable, Overloaded) as error:
-            raise in_part(error) if done else error from error
         done.update((message_id, secret) for message_id, secret in rows)
     return [
         (settlement.lease.receipt.message_id, settlement.lease.receipt.secret) in done
         and firsts[_guard(settlement)] is settlement
         for settlement in settlements
     ]
-
-
-def in_part(error: SqsliteError) -> OutcomeUnknown:
-    """What an error that says that nothing was done means after something was."""
-    return OutcomeUnknown(f"the call was carried out in part only: {error}")
 
 
 def _guard(settlement: Settlement) -> Guard:

@@ -5,14 +5,14 @@ from datetime import datetime
 
 from psycopg.rows import TupleRow
 
+from sqslite.adapters.stores.postgres import errors
 from sqslite.adapters.stores.postgres.claim_cursor import Cursor
 from sqslite.adapters.stores.postgres.claiming import Claiming
 from sqslite.adapters.stores.postgres.database import Database, Statements
 from sqslite.adapters.stores.postgres.enqueuing import enqueue
 from sqslite.adapters.stores.postgres.rows import lease_from
-from sqslite.adapters.stores.postgres.settling import in_part, settle
+from sqslite.adapters.stores.postgres.settling import settle
 from sqslite.adapters.stores.postgres.tidying import tidy
-from sqslite.domain.errors import Overloaded, StoreUnavailable
 from sqslite.domain.leases import Acked, Receipt, Refusal
 from sqslite.domain.limits import MESSAGE_ID_MAX, VISIBILITY_MS_MAX
 from sqslite.domain.messages import Accepted, Delivery, NewMessage
@@ -52,10 +52,8 @@ class PostgresStore:
         left = {(row[1], row[3]) for row in where if row[4] and row[2] == partition_id} & wanted
         if left and not in_groups:
             self._partitions_in_groups.add(partition_id)
-            try:
+            with errors.further(after_change=bool(acked)):
                 acked |= await self._acked(partition_id, left, in_groups=True)
-            except (StoreUnavailable, Overloaded) as error:
-                raise in_part(error) if acked else error from error
         there = {row[1] for row in where} | _ids(acked.keys())
         return [acked.get(_key(receipt)) or _refusal(receipt, there) for receipt in receipts]
 
@@ -145,10 +143,8 @@ class PostgresStore:
             await statements.write("extend_groups", partition_id, [message_id for message_id, _ in wishes])
             return await self._extended(statements, partition_id, wishes, in_groups=True)
 
-        try:
+        with errors.further(after_change=after_change):
             return await self._database.transact(under_locks)
-        except (StoreUnavailable, Overloaded) as error:
-            raise in_part(error) if after_change else error from error
 
     async def _acked(self, partition_id: int, keys: Set[Key], *, in_groups: bool) -> dict[Key, Acked]:
         statement = "ack_in_groups" if in_groups else "ack"
@@ -166,10 +162,8 @@ class PostgresStore:
         """Where the messages are that a write has not found; `after_change` says that it changed others."""
         if not message_ids:
             return []
-        try:
+        with errors.further(after_change=after_change):
             return await self._database.read("whereabouts", sorted(message_ids))
-        except (StoreUnavailable, Overloaded) as error:
-            raise in_part(error) if after_change else error from error
 
 
 def _ids(keys: Set[Key]) -> set[int]:
