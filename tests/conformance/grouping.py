@@ -92,6 +92,31 @@ class Grouping:
         await world.requeue_expired(after_ms=60_000)
         assert _groups(await world.claim(queue, 3)) == ["c", "d", "e"]
 
+    @pytest.mark.parametrize("settings", [FIFO, FAIR], ids=["fifo", "fair"])
+    async def test_a_group_gives_no_second_message_before_one_that_can_give_a_first(self, world: World, settings):
+        queue = await world.queue(settings=settings)
+        await world.enqueue(queue, *_of("a", 2), *_of("b", 2), *_of("c", 2))
+        in_a, _ = await world.claim(queue, 2, 1_000)
+        world.advance(1_000)
+        await world.requeue_expired(after_ms=0 if settings.fifo else 60_000)
+        # Of the group whose turn it is next but one, everything is in work again.
+        await world.store.extend(queue.partition_id, [Extension(in_a.receipt, 60_000)])
+        if settings.fair:
+            await world.store.ack_unproven([m.id for m in await world.messages(queue) if m.group_id == "a"][1:])
+        assert _groups(await world.claim(queue, 2)) == ["b", "c"]
+
+    async def test_groups_that_give_give_again_where_too_few_others_can(self, world: World):
+        queue = await world.queue(settings=FIFO)
+        a, b, c, d = [await world.enqueue(queue, *_of(name, 4)) for name in "abcd"]
+        held = await world.claim(queue, 2, 1_000)
+        world.advance(1_000)
+        await world.requeue_expired()
+        await world.store.extend(queue.partition_id, [Extension(delivery.receipt, 60_000) for delivery in held])
+        # The turns are those of c, d, a and b, of which the last two have nothing to give.
+        assert _ids(await world.claim(queue, 4)) == [*c[:2], *d[:2]]
+        await world.ack(*[delivery.receipt for delivery in held])
+        assert _ids(await world.claim(queue, 8)) == [*a[1:], *b[1:]]
+
     async def test_order_holds_where_part_of_a_batch_is_acked_and_the_rest_given_back(self, world: World):
         queue = await world.queue(settings=FIFO)
         ids = await world.enqueue(queue, *_of("a", 5))

@@ -60,9 +60,11 @@ class Claiming:
     async def _in_turn(self, statements: Transaction, queue: Queue, claim: Claim) -> list[Delivery]:
         """Lease one of each group in turn, then a second of each, and so on.
 
-        Groups that turn out to have nothing to give make room for more groups, a bounded number of times.
+        Groups that turn out to have nothing to give make room for more groups, a bounded number of times; only then
+        does one that has given give again.
         """
         deliveries: list[Delivery] = []
+        gave: dict[str, int] = {}
         groups_max = claim.limit
         for look in range(LOOKS_MAX):
             if look:
@@ -70,31 +72,48 @@ class Claiming:
                 turns, _ = await self._locked_groups(statements, queue.partition_id, groups_max)
             else:
                 turns = await self._first_groups(statements, queue.partition_id, groups_max)
-            deliveries += await self._of_groups(statements, queue, claim, turns, len(deliveries))
-            if len(deliveries) >= claim.limit or len(turns) < groups_max:
+            there_are_more = len(turns) >= groups_max
+            each_max = 1 if look or there_are_more else claim.limit
+            given = await self._of_groups(statements, queue, claim, turns, deliveries, each_max)
+            deliveries += given
+            giving = _groups(given)
+            gave |= {group: turn for group, turn in turns.items() if group in giving}
+            if len(deliveries) >= claim.limit or not there_are_more:
                 break
+        if look and len(deliveries) < claim.limit:
+            deliveries += await self._of_groups(statements, queue, claim, gave, deliveries, claim.limit)
         return deliveries
 
     async def _of_groups(
-        self, statements: Statements, queue: Queue, claim: Claim, turns: dict[str, int], had: int
+        self,
+        statements: Statements,
+        queue: Queue,
+        claim: Claim,
+        turns: dict[str, int],
+        had: Sequence[Delivery],
+        each_max: int,
     ) -> list[Delivery]:
-        """Lease messages of groups that this transaction has locked, and note when to look at each again."""
+        """Lease up to `each_max` messages of each group that this transaction has locked, and note when to look again.
+
+        `had` is what the claim has leased already, which keeps no group from giving more.
+        """
         if not turns:
             return []
-        groups, limit = list(turns), claim.limit - had
-        each_max = min(limit, max(-(-limit // len(groups)), CANDIDATES_MAX // len(groups)))
+        groups, limit = list(turns), claim.limit - len(had)
+        each_max = min(each_max, limit, max(-(-limit // len(groups)), CANDIDATES_MAX // len(groups)))
         rows = await statements.write(
             _GROUPED[queue.settings.discipline],
             queue.partition_id,
             limit,
             claim.visibility_ms,
-            claim.secrets[had * SECRET_BYTES :],
+            claim.secrets[len(had) * SECRET_BYTES :],
             claim.attempt_id,
             each_max,
             groups,
+            *([[delivery.message.id for delivery in had]] if queue.settings.fifo else ()),
         )
         deliveries = [delivery_from(queue.partition_id, row) for row in rows]
-        served = {delivery.message.group_id or "" for delivery in deliveries}
+        served = _groups([*had, *deliveries])
         new_turns = [turns[group] if group in served else 0 for group in groups]
         await statements.write("claim_groups_done", queue.partition_id, groups, new_turns, queue.settings.fifo)
         return deliveries
@@ -177,6 +196,10 @@ class Claiming:
 def _lock_of(partition_id: int, attempt_id: str) -> int:
     digest = hashlib.blake2b(f"{partition_id} {attempt_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
+
+
+def _groups(deliveries: Sequence[Delivery]) -> set[str]:
+    return {delivery.message.group_id or "" for delivery in deliveries}
 
 
 def _in_order(queue: Queue, deliveries: Sequence[Delivery]) -> list[Delivery]:

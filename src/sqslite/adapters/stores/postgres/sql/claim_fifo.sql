@@ -9,6 +9,8 @@ WITH heads AS MATERIALIZED (
             FROM sqslite.messages AS m
             WHERE
                 m.partition_id = $1 AND m.group_id = looked_at.group_id AND m.delivery_count > 0
+                -- What the same claim has taken before keeps it from nothing.
+                AND m.id <> ALL ($8::bigint[])
                 AND (
                     m.lease_until IS NOT NULL
                     OR m.not_before > {now} AND (m.expires_at IS NULL OR m.expires_at > {now})
