@@ -75,6 +75,7 @@ async def _settle(world: World, dlq: Queue, row: Transition, lease) -> None:
         When.RETRY_NOW: RequeueAt(lease, world.now),
         When.RETRY_LATER: RequeueAt(lease, world.now + ms(DELAY_MS)),
         When.USED_UP: MoveToDlq(lease, dlq, world.now, RETENTION_FOREVER),
+        When.REJECTED: MoveToDlq(lease, dlq, world.now, RETENTION_FOREVER),
         When.RETENTION_OVER: Delete(lease),
     }[row.when]
     assert await world.store.settle(lease.receipt.partition_id, [settlement]) == [True]

@@ -57,8 +57,9 @@ def test_gone_is_the_end_and_none_only_the_beginning():
     assert not [row for row in TRANSITIONS if row.target is State.NONE]
 
 
-def test_only_leases_whose_deliveries_are_used_up_lead_to_the_dlq():
-    assert {row for row in TRANSITIONS if row.to_dlq} == {row for row in TRANSITIONS if row.when is When.USED_UP}
+def test_only_leases_whose_deliveries_are_used_up_or_that_are_rejected_lead_to_the_dlq():
+    to_dlq = {row for row in TRANSITIONS if row.when in (When.USED_UP, When.REJECTED)}
+    assert {row for row in TRANSITIONS if row.to_dlq} == to_dlq
     assert {row.state for row in TRANSITIONS if row.to_dlq} == {State.LEASED}
 
 
@@ -120,6 +121,8 @@ class Walk:
         match row.when:
             case When.RECEIPT_CURRENT:
                 return self.current is not None
+            case When.REJECTED:
+                return self.queue is self.source and not outlived
             case When.USED_UP:
                 return used_up and not outlived
             case When.RETRY_NOW | When.RETRY_LATER:
@@ -179,7 +182,7 @@ class Walk:
 
     async def _settle(self, row: Transition, lease: Lease) -> None:
         kind = BackoffKind.FIXED if row.when is When.RETRY_LATER else BackoffKind.NONE
-        decision = decide(lease, Backoff(kind=kind, base_ms=DELAY_MS), 0.5, self.world.now)
+        decision = decide(lease, Backoff(kind=kind, base_ms=DELAY_MS), 0.5, self.world.now, row.when is When.REJECTED)
         assert isinstance(decision, DeadLetter) == row.to_dlq
         assert isinstance(decision, Drop) == (row.when is When.RETENTION_OVER)
         settlement: Settlement

@@ -269,6 +269,21 @@ async def test_an_entry_given_twice_is_carried_out_once(api: Rest, verb: str):
         assert [message["delivery_count"] for message in await api.receive()] == [2]
 
 
+async def test_a_nack_to_the_dlq_needs_one(api: Rest):
+    await api.enqueue(dlq="failed")
+    await api.enqueue()
+    with_dlq, without = await api.receive()
+    results = await nack(
+        api,
+        {"receipt": with_dlq["receipt"], "dead_letter": True},
+        {"receipt": without["receipt"], "dead_letter": True},
+        {"receipt": without["receipt"], "dead_letter": "yes"},
+    )
+    assert codes(results) == [None, "invalid_value", "invalid_value"]
+    assert results[1]["error"] == "dead_letter must be false for a message without a dlq; got true"
+    assert [dead["id"] for dead in await api.receive("failed")] == [with_dlq["id"]]
+
+
 async def test_a_nack_carries_the_wishes_of_its_own_entry(api: Rest):
     messages = await leased(api, 4)
     results = await nack(

@@ -131,6 +131,15 @@ async def test_extend_holds_longer_and_zero_releases(api):
     assert [again["delivery_count"] for again in await api.receive()] == [2]
 
 
+async def test_nack_may_send_a_message_to_its_dlq_at_once(api):
+    await api.enqueue(dlq="failed")
+    (message,) = await api.receive()
+    wish = {"receipt": message["receipt"], "dead_letter": True, "error": "no such article"}
+    assert (await post(api, f"/v1/messages/{message['id']}:nack", wish)).status_code == 200
+    (dead,) = await api.receive("failed")
+    assert (dead["id"], dead["last_error"], dead["origin_delivery_count"]) == (message["id"], "no such article", 1)
+
+
 async def test_nack_says_when_to_come_back_and_why(api):
     await api.enqueue()
     (message,) = await api.receive()

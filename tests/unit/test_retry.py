@@ -63,6 +63,12 @@ def test_max_retries_is_the_number_of_deliveries_before_dead_lettering(delivery_
     assert decide(_lease(delivery_count, 3, dlq), exponential, 0.5, NOW) == decision
 
 
+def test_what_its_holder_rejects_is_dead_lettered_with_deliveries_left_where_it_names_a_dlq():
+    assert decide(_lease(1, 3, "dead"), Backoff(), 0.5, NOW, rejected=True) == DeadLetter("dead")
+    assert decide(_lease(1, 3, None), Backoff(), 0.5, NOW, rejected=True) == Requeue(0)
+    assert decide(_lease(1, 3, "dead", expires_at=NOW), Backoff(), 0.5, NOW, rejected=True) == Drop()
+
+
 @pytest.mark.parametrize("dlq", ["dead", None])
 @pytest.mark.parametrize("delivery_count", [1, 3])
 def test_a_message_is_dropped_from_the_very_end_of_its_retention_even_where_it_is_used_up(dlq, delivery_count):

@@ -208,6 +208,31 @@ async def test_a_nack_of_the_last_delivery_dead_letters_with_the_error(own: Node
     assert kinds(await own.service.nack([Nack(receipt)])) == [StaleReceipt]
 
 
+async def test_a_nack_may_ask_for_the_dlq_with_deliveries_left(own: Node):
+    rejected, other = await own.enqueue(message(dlq="dead"), message(dlq="dead"))
+    receipts = {delivery.message.id: delivery.receipt for delivery in await own.service.claim("orders")}
+    wish = Wish(delay_ms=60_000, error="no such article", dead_letter=True)
+    assert await own.service.nack([Nack(receipts[rejected], wish), Nack(receipts[other])]) == [None, None]
+    dead = (await own.claim_one("dead")).message
+    assert (dead.id, dead.last_error, dead.origin_delivery_count) == (rejected, "no such article", 1)
+    assert dead.not_before == own.clock.now()
+    assert (await own.claim_one()).message.id == other
+    assert (own.observer.dead_lettered_count, own.observer.requeued_count) == (1, 1)
+
+
+async def test_a_message_without_a_dlq_cannot_be_dead_lettered_and_its_lease_stands(own: Node):
+    await own.enqueue(message(), message())
+    one, other = await own.service.claim("orders")
+    before, _ = await own.messages()
+    nacks = [Nack(one.receipt, Wish(error="hopeless", dead_letter=True)), Nack(other.receipt)]
+    refusal, granted = await own.service.nack(nacks)
+    assert granted is None
+    assert isinstance(refusal, InvalidValue)
+    assert str(refusal) == "dead_letter must be false for a message without a dlq; got true"
+    assert (await own.messages())[0] == before
+    assert await own.service.nack([Nack(one.receipt, Wish(error="hopeless"))]) == [None]
+
+
 async def test_a_lease_that_was_given_up_cannot_be_given_up_again(own: Node):
     await own.enqueue()
     receipt = (await own.claim_one()).receipt

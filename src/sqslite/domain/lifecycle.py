@@ -41,6 +41,7 @@ class When(enum.StrEnum):
     RETRY_NOW = "retry, backoff 0"
     RETRY_LATER = "retry, backoff > 0"
     USED_UP = "deliveries used up, a DLQ named"
+    REJECTED = "dead-lettering asked for, a DLQ named"
     RECEIPT_CURRENT = "receipt still current"
     RETENTION_OVER = "retention over"
 
@@ -68,6 +69,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(State.LEASED, Event.NACK, When.RETRY_NOW, State.READY),
     Transition(State.LEASED, Event.NACK, When.RETRY_LATER, State.DELAYED),
     Transition(State.LEASED, Event.NACK, When.USED_UP, State.READY, to_dlq=True),
+    Transition(State.LEASED, Event.NACK, When.REJECTED, State.READY, to_dlq=True),
     Transition(State.LEASED, Event.EXPIRE, When.RETRY_NOW, State.READY),
     Transition(State.LEASED, Event.EXPIRE, When.RETRY_LATER, State.DELAYED),
     Transition(State.LEASED, Event.EXPIRE, When.USED_UP, State.READY, to_dlq=True),

@@ -52,15 +52,17 @@ class Drop(Struct, frozen=True):
     """Delete: its retention is over."""
 
 
-def decide(lease: Lease, backoff: Backoff, jitter: float, now: datetime) -> Requeue | DeadLetter | Drop:
+def decide(
+    lease: Lease, backoff: Backoff, jitter: float, now: datetime, rejected: bool = False
+) -> Requeue | DeadLetter | Drop:
     """Requeue, dead-letter or drop a lease that ended unacked by `now`; `jitter` is a random number in 0..1.
 
-    A message is dead-lettered when its deliveries are used up and it names a DLQ; without a DLQ it is
-    redelivered until its retention is over.
+    A message is dead-lettered when its deliveries are used up, or its holder `rejected` it, and it names a DLQ; without
+    a DLQ it is redelivered until its retention is over.
     """
     if lease.expires_at is not None and lease.expires_at <= now:
         return Drop()
-    if lease.dlq is not None and lease.delivery_count >= lease.max_retries:
+    if lease.dlq is not None and (rejected or lease.delivery_count >= lease.max_retries):
         return DeadLetter(lease.dlq)
     return Requeue(pause_ms(backoff, lease.delivery_count, jitter))
 

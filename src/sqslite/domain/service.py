@@ -11,7 +11,7 @@ from sqslite.domain import limits
 from sqslite.domain.accepting import check_for_queue, check_message, resolved
 from sqslite.domain.directory import QueueDirectory
 from sqslite.domain.errors import InvalidValue, MessageNotFound, SqsliteError, StaleReceipt, StoreUnavailable
-from sqslite.domain.leases import Acked, Receipt, Refusal
+from sqslite.domain.leases import Acked, Lease, Receipt, Refusal
 from sqslite.domain.messages import Accepted, Delivery, NewMessage
 from sqslite.domain.ports import Claim, Clock, Entropy, Expired, Extension, Observer, PartitionDropped, Store, Wakeups
 from sqslite.domain.queues import Defaults, Discipline, Queue
@@ -149,27 +149,31 @@ class QueueService:
         ]
 
     async def nack(self, nacks: Sequence[Nack]) -> list[SqsliteError | None]:
-        """Give leases up: retry policy and wish decide what becomes of each message; None, or why not, in order."""
+        """Give leases up: retry policy and wish decide what becomes of each message; None, or why not, in order.
+
+        A wish to dead-letter a message without a DLQ is refused with InvalidValue, and its lease stands.
+        """
         faults = [_fault(_check_wish, nack.wish) for nack in nacks]
         sound = [nack for nack, fault in zip(nacks, faults, strict=True) if fault is None]
 
         async def settle(partition_id: int, part: Sequence[Nack]) -> list[SqsliteError | None]:
             held = await self._store.held(partition_id, [nack.receipt for nack in part])
-            leases = [lease for lease in held.leases if not isinstance(lease, Refusal)]
+            outcomes = [_endable(nack, lease) for nack, lease in zip(part, held.leases, strict=True)]
+            leases = [outcome for outcome in outcomes if isinstance(outcome, Lease)]
             # A superseded receipt has no say in what becomes of the message, so its wish is left out.
             wishes = {
                 nack.receipt.message_id: nack.wish
-                for nack, lease in zip(part, held.leases, strict=True)
-                if not isinstance(lease, Refusal)
+                for nack, outcome in zip(part, outcomes, strict=True)
+                if isinstance(outcome, Lease)
             }
             settled = await self._sweep.settle(Expired(held.now, leases), wishes)
             return [
-                _refused(nack.receipt.message_id, lease)
-                if isinstance(lease, Refusal)
+                outcome
+                if isinstance(outcome, SqsliteError)
                 else None
                 if nack.receipt.message_id in settled
                 else StaleReceipt(nack.receipt.message_id)
-                for nack, lease in zip(part, held.leases, strict=True)
+                for nack, outcome in zip(part, outcomes, strict=True)
             ]
 
         settled = iter(await self._per_partition(sound, lambda nack: nack.receipt.partition_id, settle))
@@ -312,6 +316,16 @@ def _check_wish(wish: Wish) -> None:
         limits.check_range("delay_ms", wish.delay_ms, 0, limits.DELAY_MS_MAX)
     if wish.error is not None:
         limits.check_error(wish.error)
+
+
+def _endable(nack: Nack, held: Lease | Refusal) -> Lease | SqsliteError:
+    """The lease, where it can end as its holder wishes."""
+    if isinstance(held, Refusal):
+        return _refused(nack.receipt.message_id, held)
+    if nack.wish.dead_letter and held.dlq is None:
+        # To requeue it would have it delivered again and again to a holder that said it makes no sense.
+        return InvalidValue("dead_letter", True, "false for a message without a dlq")
+    return held
 
 
 def _leased_now(claim: Claim, deliveries: Sequence[Delivery]) -> int:

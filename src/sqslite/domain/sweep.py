@@ -48,11 +48,13 @@ class Wish(Struct, frozen=True):
     """What the holder asked for when it gave a lease up.
 
     `delay_ms` takes the place of the queue's backoff, None leaves it to the policy; `error` says why the
-    work failed, None keeps what the message said before.
+    work failed, None keeps what the message said before. `dead_letter` is for work that no further delivery would
+    bring to an end: the message moves to its DLQ now, however many deliveries it has left.
     """
 
     delay_ms: int | None = None
     error: str | None = None
+    dead_letter: bool = False
 
 
 NO_WISH = Wish()
@@ -181,12 +183,13 @@ class Sweep:
         queues = {name: await self._directory.find(name) for name in {lease.queue for lease in ended.leases}}
         backoffs = {name: queue.settings.backoff if queue else Backoff() for name, queue in queues.items()}
         decided = [
-            (lease, decide(lease, backoffs[lease.queue], self._entropy.jitter(), ended.now)) for lease in ended.leases
+            (lease, wish, decide(lease, backoffs[lease.queue], self._entropy.jitter(), ended.now, wish.dead_letter))
+            for lease in ended.leases
+            for wish in (wishes.get(lease.receipt.message_id, NO_WISH),)
         ]
-        dlqs = await self._directory.ensure_all({d.queue for _, d in decided if isinstance(d, DeadLetter)})
+        dlqs = await self._directory.ensure_all({d.queue for *_, d in decided if isinstance(d, DeadLetter)})
         by_partition: dict[int, list[Settlement]] = defaultdict(list)
-        for lease, decision in decided:
-            wish = wishes.get(lease.receipt.message_id, NO_WISH)
+        for lease, wish, decision in decided:
             settlement: Settlement
             if isinstance(decision, DeadLetter):
                 settlement = self._moved(lease, dlqs[decision.queue], ended.now, wish)

@@ -80,7 +80,8 @@ def _ack(raw: bytes) -> Receipt | int:
 
 def _nack(raw: bytes) -> Nack:
     entry = decode(raw, shapes.NackEntry, ENTRY)
-    return Nack(proven(entry.receipt, entry.id), Wish(delay_ms=entry.delay_ms, error=entry.error))
+    wish = Wish(delay_ms=entry.delay_ms, error=entry.error, dead_letter=entry.dead_letter)
+    return Nack(proven(entry.receipt, entry.id), wish)
 
 
 def _extension(raw: bytes) -> Extension:

@@ -110,7 +110,7 @@ async def nack(request: JsonRequest, ports: GivenPorts, message_id: FromPath[str
     """Give a lease up."""
     number = message_number(message_id)
     sent = await read(request, shapes.NackIn, CONTROL_BYTES_MAX)
-    wish = Wish(delay_ms=sent.delay_ms, error=sent.error)
+    wish = Wish(delay_ms=sent.delay_ms, error=sent.error, dead_letter=sent.dead_letter)
     (refusal,) = await ports.service.nack([Nack(proven(sent.receipt, number), wish)])
     granted(refusal)
     return shapes.AckOut()

@@ -186,6 +186,9 @@ class NackIn(Struct, forbid_unknown_fields=True):
             maxLength=limits.ERROR_BYTES_MAX,
         ),
     ] = None
+    dead_letter: Annotated[
+        bool, about("True moves the message to its dlq now, with deliveries left or not.", False)
+    ] = False
 
 
 class ExtendIn(Struct, forbid_unknown_fields=True):
