@@ -152,8 +152,8 @@ def own() -> Node:
 
 
 async def why(on: Node, message_id: int) -> Why:
-    sighting, told = await on.inspection.explain(message_id)
-    assert sighting.message.id == message_id
+    told = await on.inspection.explain(message_id)
+    assert told.message.id == message_id
     return told.code
 
 
@@ -163,9 +163,8 @@ async def test_a_message_is_explained_through_its_life(own: Node):
     own.shift(1_000)
     assert await why(own, one) is Why.READY
     held = await own.claim_one(visibility_ms=5_000)
-    sighting, told = await own.inspection.explain(one)
-    assert (told.code, told.changes_at) == (Why.LEASED, own.clock.now() + ms(5_000))
-    assert (sighting.queue.name, sighting.now) == ("orders", own.clock.now())
+    told = await own.inspection.explain(one)
+    assert (told.queue, told.code, told.changes_at) == ("orders", Why.LEASED, own.clock.now() + ms(5_000))
     own.shift(5_000)
     assert await why(own, one) is Why.LEASE_ENDED
     await own.sweep.settle_due()
@@ -185,11 +184,12 @@ async def test_a_message_is_explained_through_its_life(own: Node):
 async def test_a_message_behind_another_is_explained_by_that_one(own: Node):
     await own.create("orders", fifo=True)
     first, second, third = await own.enqueue(*[message(group_id="a") for _ in range(3)])
-    told = [(await own.inspection.explain(one))[1] for one in (first, second, third)]
+    told = [await own.inspection.explain(one) for one in (first, second, third)]
     assert [one.code for one in told] == [Why.READY, Why.BEHIND_IN_GROUP, Why.BEHIND_IN_GROUP]
     held = await own.claim_one()
     assert await why(own, first) is Why.LEASED
-    assert f"message {first}" in (await own.inspection.explain(third))[1].reason
+    assert [one.blocked_by for one in told] == [None, first, first]
+    assert f"message {first}" in (await own.inspection.explain(third)).reason
     await own.service.ack([held.receipt])
     assert await why(own, second) is Why.READY
 
@@ -197,6 +197,6 @@ async def test_a_message_behind_another_is_explained_by_that_one(own: Node):
 async def test_a_dead_letter_is_found_in_the_queue_that_it_went_to(own: Node):
     (one,) = await own.enqueue(message(max_retries=1, dlq="dead"))
     await own.service.nack([Nack((await own.claim_one()).receipt)])
-    sighting, told = await own.inspection.explain(one)
-    assert (sighting.queue.name, told.code) == ("dead", Why.READY)
-    assert told.changes_at == sighting.message.enqueued_at + ms(RETENTION_MS_DEFAULT)
+    told = await own.inspection.explain(one)
+    assert (told.queue, told.code) == ("dead", Why.READY)
+    assert told.changes_at == told.message.enqueued_at + ms(RETENTION_MS_DEFAULT)

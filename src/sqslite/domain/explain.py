@@ -25,8 +25,14 @@ class Why(enum.StrEnum):
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
-    """How a message stands; `changes_at` is when that changes by itself, None where it does not."""
+    """How a message stands; `changes_at` is when that changes by itself, None where it does not.
 
+    `blocked_by` is the message of its group that must go first, None where none is.
+    """
+
+    queue: str
+    message: Message
+    blocked_by: int | None
     state: State
     code: Why
     reason: str
@@ -38,7 +44,15 @@ def explain(seen: Sighting) -> Explanation:
     message = seen.message
     state = state_of(message.not_before, message.lease_until, seen.now)
     code, reason, changes_at = _why(seen, state)
-    return Explanation(state=state, code=code, reason=reason, changes_at=changes_at)
+    return Explanation(
+        queue=seen.queue.name,
+        message=message,
+        blocked_by=seen.blocked_by,
+        state=state,
+        code=code,
+        reason=reason,
+        changes_at=changes_at,
+    )
 
 
 def _why(seen: Sighting, state: State) -> tuple[Why, str, datetime | None]:

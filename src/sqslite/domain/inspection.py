@@ -10,7 +10,7 @@ from sqslite.domain.errors import InvalidValue, MessageNotFound
 from sqslite.domain.explain import Explanation, explain
 from sqslite.domain.lifecycle import State
 from sqslite.domain.messages import Message
-from sqslite.domain.ports import Depth, Position, QueueStats, Sighting, Totals
+from sqslite.domain.ports import Depth, Position, QueueStats, Totals
 from sqslite.domain.tally import Tally
 
 PEEKED_STATES = (State.READY, State.DELAYED, State.LEASED)
@@ -61,12 +61,12 @@ class QueueInspection:
                 return PeekPage(page, _token(*page[-1]))
         return PeekPage(page, None)
 
-    async def explain(self, message_id: int) -> tuple[Sighting, Explanation]:
+    async def explain(self, message_id: int) -> Explanation:
         """The message as it stands, and why it is or is not delivered now. Raises MessageNotFound."""
         seen = await self._stats.sight(message_id)
         if seen is None:
             raise MessageNotFound(message_id)
-        return seen, explain(seen)
+        return explain(seen)
 
 
 def _state(text: str) -> State:

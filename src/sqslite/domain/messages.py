@@ -45,10 +45,10 @@ class Accepted(Struct, frozen=True):
     duplicate: bool = False
 
 
-class Message(Struct, frozen=True, kw_only=True):
-    """A message as a store keeps it; it does not show its receipt.
+class ReceivedMessage(Struct, frozen=True, kw_only=True):
+    """A message as its receiver is shown it; it does not show its receipt.
 
-    `lease_until` None means it is not leased, `expires_at` None that it is kept for ever.
+    `lease_until` None means it is not leased.
     `delivery_count` counts this queue's deliveries only, `deliveries_before` those of the queues it was in before.
     The `origin_` fields are set on dead letters: the queue they came from and their deliveries there.
     """
@@ -58,9 +58,7 @@ class Message(Struct, frozen=True, kw_only=True):
     body_kind: BodyKind
     attributes: dict[str, str]
     enqueued_at: datetime
-    not_before: datetime
     lease_until: datetime | None
-    expires_at: datetime | None
     delivery_count: int
     deliveries_before: int
     max_retries: int
@@ -77,8 +75,22 @@ class Message(Struct, frozen=True, kw_only=True):
         return self.deliveries_before + self.delivery_count
 
 
-class Delivery(Struct, frozen=True):
+class Message(ReceivedMessage, frozen=True, kw_only=True):
+    """A message as a store keeps it. `expires_at` None means that it is kept for ever."""
+
+    not_before: datetime
+    expires_at: datetime | None
+
+
+class Received(Struct, frozen=True):
     """One leased message in the hands of one receiver, until the lease ends or the ack."""
+
+    message: ReceivedMessage
+    receipt: Receipt
+
+
+class Delivery(Received, frozen=True):
+    """A leased message as a store hands it out."""
 
     message: Message
     receipt: Receipt

@@ -83,13 +83,18 @@ class QueueSettings(Struct, frozen=True, kw_only=True):
         return Discipline.FAIR if self.fair else Discipline.STANDARD
 
 
-class Queue(Struct, frozen=True, kw_only=True):
-    """A queue: a name for people, a partition for the store, and its settings. A paused one gives nothing out."""
+class NamedQueue(Struct, frozen=True, kw_only=True):
+    """A queue as its users know it: a name and its settings. A paused one gives nothing out."""
 
     name: str
-    partition_id: int
     settings: QueueSettings = QueueSettings()
     paused: bool = False
+
+
+class Queue(NamedQueue, frozen=True, kw_only=True):
+    """A queue as a store knows it: its messages are in this partition."""
+
+    partition_id: int
 
 
 class Defaults(Struct, frozen=True, kw_only=True):

@@ -14,17 +14,15 @@ class RedriveState(enum.StrEnum):
     CANCELLED = "cancelled"
 
 
-class Redrive(Struct, frozen=True, kw_only=True):
-    """A task that moves dead letters on.
+class RedriveTask(Struct, frozen=True, kw_only=True):
+    """A task that moves dead letters on, as the one who started it sees it.
 
     `to` None: each to its source; a message without one stays. `max_per_second` and `limit` None: as many as there are
-    when it begins, as fast as it goes. `position_at` and `position_id` say how far it has come (None: not begun).
-    `taken` counts the times that a node took the task on: the guard of its writes.
+    when it begins, as fast as it goes. `ended_at` None: it runs.
     """
 
     id: int = 0
     queue: str
-    partition_id: int
     to: str | None = None
     max_per_second: int | None = None
     limit: int | None = None
@@ -32,6 +30,16 @@ class Redrive(Struct, frozen=True, kw_only=True):
     moved: int = 0
     created_at: datetime
     ended_at: datetime | None = None
+
+
+class Redrive(RedriveTask, frozen=True, kw_only=True):
+    """A redrive task as a store keeps it.
+
+    `position_at` and `position_id` say how far it has come (None: not begun).
+    `taken` counts the times that a node took the task on: the guard of its writes.
+    """
+
+    partition_id: int
     position_at: datetime | None = None
     position_id: int = 0
     taken: int = 0

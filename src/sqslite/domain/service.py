@@ -12,7 +12,7 @@ from sqslite.domain.accepting import check_for_queue, check_message, resolved
 from sqslite.domain.directory import QueueDirectory
 from sqslite.domain.errors import InvalidValue, MessageNotFound, SqsliteError, StaleReceipt, StoreUnavailable
 from sqslite.domain.leases import Acked, Lease, Receipt, Refusal
-from sqslite.domain.messages import Accepted, Delivery, NewMessage
+from sqslite.domain.messages import Accepted, Delivery, NewMessage, Received
 from sqslite.domain.ports import Claim, Clock, Entropy, Expired, Extension, Observer, PartitionDropped, Store, Wakeups
 from sqslite.domain.queues import Defaults, Discipline, Queue
 from sqslite.domain.sweep import Sweep, Wish
@@ -179,7 +179,7 @@ class QueueService:
         settled = iter(await self._per_partition(sound, lambda nack: nack.receipt.partition_id, settle))
         return [fault or next(settled) for fault in faults]
 
-    async def release(self, deliveries: Sequence[Delivery]) -> None:
+    async def release(self, deliveries: Sequence[Received]) -> None:
         """Give deliveries back that reached nobody, so that others need not wait for their leases to end."""
         await self.nack([Nack(delivery.receipt, Wish(delay_ms=0)) for delivery in deliveries])
 

@@ -50,14 +50,14 @@ async def peek(
 @route("/v1/messages/{message_id:str}", http_method=READ)
 async def explain(ports: GivenPorts, message_id: FromPath[str]) -> queue_shapes.ExplainOut:
     """Say how a message stands, and why."""
-    seen, explanation = await ports.inspection.explain(message_number(message_id))
+    explanation = await ports.inspection.explain(message_number(message_id))
     return queue_shapes.ExplainOut(
-        **_fields(explanation.state, seen.message),
-        queue=seen.queue.name,
+        **_fields(explanation.state, explanation.message),
+        queue=explanation.queue,
         code=explanation.code,
         reason=explanation.reason,
         changes_at=explanation.changes_at,
-        blocked_by=when_set(seen.blocked_by),
+        blocked_by=when_set(explanation.blocked_by),
     )
 
 
