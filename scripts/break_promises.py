@@ -130,7 +130,7 @@ BREAKS = (
     Break(
         8,
         "a body is parsed and printed again",
-        "src/sqslite/entrypoints/http/bodies.py",
+        "src/sqslite/wire/bodies.py",
         "    if kind is BodyKind.JSON:\n        return raw\n",
         "    if kind is BodyKind.JSON:\n        return msgspec.json.encode(msgspec.json.decode(raw))\n",
         ("tests/unit/test_rest_bodies.py -k test_odd_json_comes_back_byte_for_byte",),

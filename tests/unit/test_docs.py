@@ -17,10 +17,11 @@ from sqslite.domain.explain import Why
 from sqslite.domain.queues import QueueSettings
 from sqslite.entrypoints import server
 from sqslite.entrypoints.cli import main
-from sqslite.entrypoints.http import batches, queue_shapes, reading, shapes
+from sqslite.entrypoints.http import batches, reading
 from sqslite.entrypoints.http.errors import STATUS
 from sqslite.entrypoints.http.openapi import CALLS, Call, document
 from sqslite.entrypoints.settings import VARIABLES, Settings, SettingsError, Variable
+from sqslite.wire import queue_shapes, shapes
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])

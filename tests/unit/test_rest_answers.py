@@ -13,7 +13,8 @@ from sqslite.adapters.stores.faulty import Fault, FaultyStore
 from sqslite.adapters.stores.intercepted import InterceptedStore
 from sqslite.domain.errors import ErrorCode, Overloaded, SqsliteError, StoreUnavailable
 from sqslite.entrypoints.http import reading
-from sqslite.entrypoints.http.errors import STATUS, RequestErrorCode
+from sqslite.entrypoints.http.errors import STATUS
+from sqslite.wire.codes import RequestErrorCode
 from tests.unit.rest import REQUEST_BYTES_MAX, Rest, rest
 
 MESSAGES = "/v1/queues/orders/messages"

@@ -14,10 +14,10 @@ from sqslite.domain.messages import Accepted
 from sqslite.domain.ports import Extension
 from sqslite.domain.service import Nack
 from sqslite.domain.sweep import Wish
-from sqslite.entrypoints.http import shapes
 from sqslite.entrypoints.http.errors import MissingField, RequestError
 from sqslite.entrypoints.http.reading import decode, read
 from sqslite.entrypoints.http.routes import GivenPorts, JsonRequest, new_message, proven
+from sqslite.wire import shapes
 
 # An ack or extend entry takes about 100 bytes, a nack one an error text of 4 KiB at most.
 CONTROL_BATCH_BYTES_MAX = 8 * 1024 * 1024

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from sqslite.domain import limits
 from sqslite.domain.inspection import PEEKED_STATES
-from sqslite.entrypoints.http import queue_shapes, shapes
+from sqslite.wire import queue_shapes, shapes
 
 _QUEUE = {
     "name": "queue",

@@ -1,6 +1,5 @@
 """Refusals as HTTP: one table from codes to statuses, one shape for all of them."""
 
-import enum
 from typing import ClassVar
 
 from litestar import Request, Response
@@ -8,27 +7,13 @@ from litestar.exceptions import HTTPException
 from structlog import get_logger
 
 from sqslite.domain.errors import VALUE_CHARS_SHOWN_MAX, ErrorCode, SqsliteError
-from sqslite.entrypoints.http.shapes import ErrorOut
 from sqslite.entrypoints.http.verbs import documented
+from sqslite.wire.codes import RequestErrorCode
+from sqslite.wire.shapes import ErrorOut
 
 RETRY_AFTER_S = 1
 
 log = get_logger()
-
-
-class RequestErrorCode(enum.StrEnum):
-    """Refusals that only this transport knows, with codes as stable as the domain's."""
-
-    BAD_REQUEST = "bad_request"
-    INVALID_JSON = "invalid_json"
-    UNKNOWN_FIELD = "unknown_field"
-    MISSING_FIELD = "missing_field"
-    NOT_FOUND = "not_found"
-    METHOD_NOT_ALLOWED = "method_not_allowed"
-    REQUEST_TIMEOUT = "request_timeout"
-    REQUEST_TOO_LARGE = "request_too_large"
-    UNSUPPORTED_ENCODING = "unsupported_encoding"
-    INTERNAL = "internal"
 
 
 STATUS: dict[ErrorCode | RequestErrorCode, int] = {

@@ -9,10 +9,10 @@ from msgspec.structs import asdict
 
 from sqslite.domain.lifecycle import State
 from sqslite.domain.messages import Message
-from sqslite.entrypoints.http import queue_shapes
-from sqslite.entrypoints.http.bodies import to_json
 from sqslite.entrypoints.http.queues import page_size
 from sqslite.entrypoints.http.routes import READ, GivenPorts, message_number, when_set
+from sqslite.wire import queue_shapes
+from sqslite.wire.bodies import to_json
 
 
 @route("/v1/queues/{queue:str}/stats", http_method=READ)

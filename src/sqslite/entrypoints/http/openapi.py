@@ -8,9 +8,9 @@ from litestar import Request, Response, route
 from litestar.enums import MediaType
 from litestar.openapi.plugins import SwaggerRenderPlugin
 
-from sqslite.entrypoints.http import shapes
 from sqslite.entrypoints.http.calls import CALLS, ERRORS, Call
 from sqslite.entrypoints.http.routes import READ
+from sqslite.wire import shapes
 
 
 def document() -> dict[str, Any]:

@@ -8,9 +8,9 @@ from msgspec.structs import asdict
 from sqslite.domain.errors import InvalidValue
 from sqslite.domain.limits import PAGE_DEFAULT, PAGE_MAX
 from sqslite.domain.queues import Queue
-from sqslite.entrypoints.http import queue_shapes
 from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX, read
 from sqslite.entrypoints.http.routes import READ, GivenPorts, JsonRequest
+from sqslite.wire import queue_shapes
 
 
 @put("/v1/queues/{queue:str}")

@@ -4,9 +4,9 @@ from litestar import Response, post, route
 from litestar.params import FromPath
 
 from sqslite.domain.redrive import Redrive
-from sqslite.entrypoints.http import queue_shapes
 from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX, read
 from sqslite.entrypoints.http.routes import READ, GivenPorts, JsonRequest, path_id, when_set
+from sqslite.wire import queue_shapes
 
 
 @post("/v1/queues/{queue:str}/:redrive")

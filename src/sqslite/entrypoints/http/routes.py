@@ -22,10 +22,10 @@ from sqslite.domain.ports import Extension
 from sqslite.domain.redriving import Redriving
 from sqslite.domain.service import Nack, QueueService
 from sqslite.domain.sweep import Wish
-from sqslite.entrypoints.http import shapes
-from sqslite.entrypoints.http.bodies import from_json, to_json
 from sqslite.entrypoints.http.parking import unless_gone
 from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX, read
+from sqslite.wire import shapes
+from sqslite.wire.bodies import from_json, to_json
 
 CONTROL_BYTES_MAX = ENVELOPE_BYTES_MAX
 _ID = re.compile(r"[0-9]{1,16}", re.ASCII)

@@ -12,7 +12,7 @@ from sqslite.domain.limits import about
 from sqslite.domain.messages import BodyKind
 from sqslite.domain.queues import QueueSettings
 from sqslite.domain.redrive import RedriveState
-from sqslite.entrypoints.http.shapes import MESSAGE_ID, when
+from sqslite.wire.shapes import MESSAGE_ID, when
 
 
 class QueueIn(QueueSettings, forbid_unknown_fields=True, kw_only=True, frozen=True):
