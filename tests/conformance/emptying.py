@@ -7,7 +7,7 @@ import pytest
 from sqslite.domain.errors import QueueConflict
 from sqslite.domain.leases import Acked, Refusal
 from sqslite.domain.limits import RETENTION_FOREVER, ms
-from sqslite.domain.ports import MoveToDlq, PartitionDropped, Totals
+from sqslite.domain.ports import Extension, Held, MoveToDlq, PartitionDropped, RequeueAt, Totals
 from sqslite.domain.queues import QueueSettings
 from tests.conformance.world import World, message
 
@@ -59,6 +59,22 @@ class Emptying:
         ids = await world.enqueue(new)
         await world.ack(delivery.receipt)
         assert [m.id for m in await world.messages(new)] == ids
+
+    @pytest.mark.parametrize("settings", [{}, {"fair": True}, {"fifo": True}])
+    @pytest.mark.parametrize("emptied", ["renew", "drop"])
+    async def test_what_was_purged_is_gone_for_whoever_held_it(self, world: World, settings, emptied: str):
+        old = await world.queue_with(**settings)
+        ids = await world.enqueue(old, message(group_id="g"), message(group_id="h"))
+        first, second = [delivery.receipt for delivery in await world.claim(old)]
+        held = await world.store.held(old.partition_id, [first])
+        await getattr(world.catalog, emptied)("orders")
+        gone = [Refusal.MISSING, Refusal.MISSING]
+        assert await world.store.held(old.partition_id, [first, second]) == Held(world.now, list(gone))
+        extensions = [Extension(first, 60_000), Extension(second, 60_000)]
+        assert await world.store.extend(old.partition_id, extensions) == gone
+        assert await world.store.settle(old.partition_id, [RequeueAt(held.leases[0], world.now)]) == [False]
+        assert await world.ack(first, second) == gone
+        assert await world.store.ack_unproven(ids) == gone
 
     async def test_leases_of_purged_messages_are_settled_no_more(self, world: World):
         old = await world.queue()

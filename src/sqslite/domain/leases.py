@@ -58,7 +58,7 @@ class Refusal(enum.Enum):
     STALE = "stale"
     """The message is there, but the receipt is not its current one."""
     MISSING = "missing"
-    """The message is not there: acked, expired, or never enqueued."""
+    """The message is not there: acked, expired, purged, or never enqueued."""
     TOO_LONG = "too_long"
     """The lease would end more than 12 hours after its claim."""
 

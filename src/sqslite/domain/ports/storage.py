@@ -123,7 +123,7 @@ class Store(Protocol):
         ...
 
     async def ack(self, partition_id: int, receipts: Sequence[Receipt]) -> list[Acked | Refusal]:
-        """Delete each message whose receipt is current, leased or not."""
+        """Delete each message whose receipt is current, leased or not; what was purged is missing from then on."""
         ...
 
     async def ack_unproven(self, message_ids: Sequence[int]) -> list[Acked | Refusal]:

@@ -62,6 +62,11 @@ class MemoryState:
             raise PartitionDropped(queue.name)
         return current
 
+    def row(self, message_id: int) -> Row | None:
+        """The message, None where it is gone; what is in a dropped partition is."""
+        row = self.rows.get(message_id)
+        return None if row is None or row.partition_id not in self.names else row
+
     def new_partition(self, name: str) -> int:
         """A partition for the queue of that name."""
         partition_id = next(self._partition_ids)

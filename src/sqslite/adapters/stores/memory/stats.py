@@ -43,7 +43,7 @@ class MemoryStats:
 
     async def sight(self, message_id: int) -> Sighting | None:
         """Look a message up."""
-        row = self._state.rows.get(message_id)
+        row = self._state.row(message_id)
         queue = self._state.queue_of(row.partition_id) if row else None
         if row is None or queue is None:
             return None

@@ -62,7 +62,7 @@ class MemoryMessages:
 
     async def ack_unproven(self, message_ids: Sequence[int]) -> list[Acked | Refusal]:
         """Delete by bare id."""
-        rows = [self._state.rows.get(message_id) for message_id in message_ids]
+        rows = [self._state.row(message_id) for message_id in message_ids]
         for row in rows:
             if row is not None and row.id in self._state.rows:
                 self._state.remove(row)
@@ -184,7 +184,7 @@ class MemoryMessages:
         return done
 
     def _looked_up(self, receipt: Receipt) -> Row | Refusal:
-        row = self._state.rows.get(receipt.message_id)
+        row = self._state.row(receipt.message_id)
         if row is None:
             return Refusal.MISSING
         return row if row.current(receipt) else Refusal.STALE
