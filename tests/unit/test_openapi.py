@@ -41,7 +41,7 @@ def resolved(schema: dict) -> dict:
 async def router() -> Litestar:
     async with rest() as api:
         assert isinstance(api.app, RequestContext)
-        return api.app._app._app  # type: ignore[attr-defined]
+        return api.app._app._otherwise._app  # type: ignore[attr-defined]
 
 
 def test_the_document_is_valid_openapi_3_1():
@@ -133,9 +133,7 @@ def test_every_error_has_the_one_shape_of_errors():
 
 async def test_every_documented_path_is_routed_and_every_routed_path_documented():
     app = await router()
-    routed = {
-        re.sub(r"{(\w+):\w+}", r"{\1}", documented(route.path)).replace("{message_id}", "{id}") for route in app.routes
-    }
+    routed = {re.sub(r"{(\w+):\w+}", r"{\1}", documented(route.path)) for route in app.routes}
     assert routed == set(DOCUMENT["paths"]) | OWN_PATHS
 
 
@@ -143,8 +141,7 @@ async def test_every_documented_operation_is_answered_by_its_handler():
     async with rest() as api:
         for path, method, _ in operations():
             await api.client.request(method, path.replace("{queue}", "orders").replace("{id}", "1"), content=b"{}")
-        routes = [route.replace("{message_id}", "{id}") for _, route, _ in api.answered]
-        assert routes == [path for path, _, _ in operations()]
+        assert [route for _, route, _ in api.answered] == [path for path, _, _ in operations()]
 
 
 @pytest.mark.parametrize("path", sorted(OWN_PATHS))

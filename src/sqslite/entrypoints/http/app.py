@@ -16,15 +16,14 @@ from sqslite.entrypoints.http import batches, inspection, queues, redrives, rout
 from sqslite.entrypoints.http.context import HttpAnswered, RequestContext
 from sqslite.entrypoints.http.errors import RequestError, on_bug, on_http_exception, on_refusal
 from sqslite.entrypoints.http.openapi import openapi
+from sqslite.entrypoints.http.shortcut import Shortcut
 from sqslite.entrypoints.http.verbs import VerbPaths
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
 
-CALLS = (
-    routes.healthz,
-    routes.readyz,
-    routes.metrics,
+# What messages flow through.
+DIRECT = (
     routes.enqueue,
     routes.receive,
     routes.ack,
@@ -34,6 +33,12 @@ CALLS = (
     batches.ack_batch,
     batches.nack_batch,
     batches.extend_batch,
+)
+CALLS = (
+    *(direct.for_framework() for direct in DIRECT),
+    routes.healthz,
+    routes.readyz,
+    routes.metrics,
     queues.put_queue,
     queues.get_queue,
     queues.list_queues,
@@ -75,7 +80,7 @@ def create_rest_app(ports: routes.Ports, lifespan: Lifespan, answered: HttpAnswe
         logging_config=None,
         debug=False,
     )
-    return RequestContext(VerbPaths(litestar), answered)
+    return RequestContext(Shortcut(DIRECT, ports, VerbPaths(litestar)), answered)
 
 
 def allowed_methods(calls: Sequence[HTTPRouteHandler]) -> HTTPRouteHandler:

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from litestar import post
-from litestar.params import FromPath
 from msgspec import UNSET, Raw
 
 from sqslite.domain.errors import InvalidValue, SqsliteError
@@ -15,8 +13,10 @@ from sqslite.domain.ports import Extension
 from sqslite.domain.service import Nack
 from sqslite.domain.sweep import Wish
 from sqslite.entrypoints.http.errors import MissingField, RequestError
+from sqslite.entrypoints.http.exchange import Answer, Incoming
 from sqslite.entrypoints.http.reading import decode, read
-from sqslite.entrypoints.http.routes import GivenPorts, JsonRequest, new_message, proven
+from sqslite.entrypoints.http.routes import Ports, new_message, proven
+from sqslite.entrypoints.http.shortcut import answers
 from sqslite.wire import shapes
 
 # An ack or extend entry takes about 100 bytes, a nack one an error text of 4 KiB at most.
@@ -29,8 +29,8 @@ T = TypeVar("T")
 Fault = SqsliteError | RequestError
 
 
-@post("/v1/queues/{queue:str}/messages/:batch", status_code=200)
-async def enqueue_batch(request: JsonRequest, ports: GivenPorts, queue: FromPath[str]) -> shapes.ResultsOut:
+@answers("enqueue_batch")
+async def enqueue_batch(request: Incoming, ports: Ports, queue: str) -> Answer:
     """Enqueue messages."""
     bytes_max = max(ENQUEUE_BATCH_BYTES_MAX, ports.request_bytes_max)
     sent = await read(request, shapes.EnqueueBatchIn, bytes_max)
@@ -39,8 +39,8 @@ async def enqueue_batch(request: JsonRequest, ports: GivenPorts, queue: FromPath
     return _answer(parsed, results, _accepted)
 
 
-@post("/v1/messages/:ack", status_code=200)
-async def ack_batch(request: JsonRequest, ports: GivenPorts) -> shapes.ResultsOut:
+@answers("ack_batch")
+async def ack_batch(request: Incoming, ports: Ports) -> Answer:
     """Delete messages whose work is done."""
     sent = await read(request, shapes.AckBatchIn, CONTROL_BATCH_BYTES_MAX)
     parsed = _parsed("acks", sent.acks, _ack)
@@ -52,16 +52,16 @@ async def ack_batch(request: JsonRequest, ports: GivenPorts) -> shapes.ResultsOu
     return _answer(parsed, results, _done)
 
 
-@post("/v1/messages/:nack", status_code=200)
-async def nack_batch(request: JsonRequest, ports: GivenPorts) -> shapes.ResultsOut:
+@answers("nack_batch")
+async def nack_batch(request: Incoming, ports: Ports) -> Answer:
     """Give leases up."""
     sent = await read(request, shapes.NackBatchIn, CONTROL_BATCH_BYTES_MAX)
     parsed = _parsed("nacks", sent.nacks, _nack)
     return _answer(parsed, await ports.service.nack(_sound(parsed)), _done)
 
 
-@post("/v1/messages/:extend", status_code=200)
-async def extend_batch(request: JsonRequest, ports: GivenPorts) -> shapes.ResultsOut:
+@answers("extend_batch")
+async def extend_batch(request: Incoming, ports: Ports) -> Answer:
     """Hold messages longer."""
     sent = await read(request, shapes.ExtendBatchIn, CONTROL_BATCH_BYTES_MAX)
     parsed = _parsed("extends", sent.extends, _extension)
@@ -108,11 +108,12 @@ def _sound(parsed: Sequence[T | Fault]) -> list[T]:
 
 def _answer(
     parsed: Sequence[object], results: Sequence[T | SqsliteError], shown: Callable[[T], shapes.ResultOut]
-) -> shapes.ResultsOut:
+) -> Answer:
     """The entries' own faults and the results of the sound ones, in the entries' order."""
     rest = iter(results)
     woven = [entry if isinstance(entry, SqsliteError | RequestError) else next(rest) for entry in parsed]
-    return shapes.ResultsOut([_refused(result) if isinstance(result, Fault) else shown(result) for result in woven])
+    results_out = [_refused(result) if isinstance(result, Fault) else shown(result) for result in woven]
+    return Answer(shapes.ResultsOut(results_out))
 
 
 def _accepted(accepted: Accepted) -> shapes.ResultOut:

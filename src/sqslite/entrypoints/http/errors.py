@@ -1,12 +1,13 @@
 """Refusals as HTTP: one table from codes to statuses, one shape for all of them."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from structlog import get_logger
 
 from sqslite.domain.errors import VALUE_CHARS_SHOWN_MAX, ErrorCode, SqsliteError
+from sqslite.entrypoints.http.exchange import Answer
 from sqslite.entrypoints.http.verbs import documented
 from sqslite.wire.codes import RequestErrorCode
 from sqslite.wire.shapes import ErrorOut
@@ -91,18 +92,29 @@ class UnsupportedEncoding(RequestError):
     code = RequestErrorCode.UNSUPPORTED_ENCODING
 
 
-def answer(error: SqsliteError | RequestError) -> Response[ErrorOut]:
-    """The HTTP answer for a refusal; a 503 says when to try again."""
+def refusal(path: str, error: SqsliteError | RequestError) -> Answer:
+    """The answer to a refusal by the domain or by the reading of the request; a 503 says when to try again."""
     status = STATUS[error.code]
-    headers = {"retry-after": str(RETRY_AFTER_S)} if status == 503 else {}
-    return Response(ErrorOut(error=str(error), code=error.code), status_code=status, headers=headers)
+    if status >= 500:
+        log.warning("store_refused", code=error.code, error=str(error), path=path)
+    headers = (("retry-after", str(RETRY_AFTER_S)),) if status == 503 else ()
+    return Answer(ErrorOut(error=str(error), code=error.code), status, headers)
+
+
+def defect(path: str, error: Exception) -> Answer:
+    """The answer to an error that nobody foresaw; all of it is logged, the client learns only that it happened."""
+    log.error("request_failed", path=path, exc_info=error)
+    return Answer(ErrorOut(error="an internal error; it has been logged", code=RequestErrorCode.INTERNAL), 500)
+
+
+def framed(answer: Answer) -> Response[Any]:
+    """The answer as the framework takes it."""
+    return Response(answer.shape, status_code=answer.status, headers=dict(answer.headers))
 
 
 def on_refusal(request: Request, error: SqsliteError | RequestError) -> Response[ErrorOut]:  # type: ignore[type-arg]
-    """Answer a refusal by the domain or by the reading of the request."""
-    if STATUS[error.code] >= 500:
-        log.warning("store_refused", code=error.code, error=str(error), path=documented(request.scope["path"]))
-    return answer(error)
+    """Answer a refusal for the framework."""
+    return framed(refusal(documented(request.scope["path"]), error))
 
 
 def on_http_exception(request: Request, error: HTTPException) -> Response[ErrorOut]:  # type: ignore[type-arg]
@@ -123,8 +135,5 @@ def _cut(text: str) -> str:
 
 
 def on_bug(request: Request, error: Exception) -> Response[ErrorOut]:  # type: ignore[type-arg]
-    """Answer an error that nobody foresaw, and log all of it; the client learns only that it happened."""
-    log.error("request_failed", path=documented(request.scope["path"]), exc_info=error)
-    return Response(
-        ErrorOut(error="an internal error; it has been logged", code=RequestErrorCode.INTERNAL), status_code=500
-    )
+    """Answer an error that nobody foresaw for the framework."""
+    return framed(defect(documented(request.scope["path"]), error))

@@ -47,10 +47,10 @@ async def peek(
     return queue_shapes.PeekOut(seen, after=when_set(page.after))
 
 
-@route("/v1/messages/{message_id:str}", http_method=READ)
-async def explain(ports: GivenPorts, message_id: FromPath[str]) -> queue_shapes.ExplainOut:
+@route("/v1/messages/{id:str}", http_method=READ)
+async def explain(ports: GivenPorts, id: FromPath[str]) -> queue_shapes.ExplainOut:  # noqa: A002  named as in the path
     """Say how a message stands, and why."""
-    explanation = await ports.inspection.explain(message_number(message_id))
+    explanation = await ports.inspection.explain(message_number(id))
     return queue_shapes.ExplainOut(
         **_fields(explanation.state, explanation.message),
         queue=explanation.queue,

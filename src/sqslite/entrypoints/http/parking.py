@@ -2,17 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from litestar import Request
+from sqslite.entrypoints.http.exchange import Incoming
 
 T = TypeVar("T")
 Claim = Callable[[Callable[[], bool]], Awaitable[list[T]]]
 
 
-async def unless_gone(
-    request: Request[Any, Any, Any], claim: Claim[T], release: Callable[[list[T]], Awaitable[None]]
-) -> list[T]:
+async def unless_gone(request: Incoming, claim: Claim[T], release: Callable[[list[T]], Awaitable[None]]) -> list[T]:
     """What was claimed; where the client hung up meanwhile, it is released.
 
     The claim is not cancelled, for it may just be leasing: it is told that nobody wants its answer.
@@ -28,6 +26,6 @@ async def unless_gone(
         leaving.cancel()
 
 
-async def _gone(request: Request[Any, Any, Any]) -> None:
+async def _gone(request: Incoming) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

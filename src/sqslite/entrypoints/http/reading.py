@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
-from litestar import Request
 
 from sqslite.domain.errors import InvalidValue, shown
 from sqslite.entrypoints.http.errors import (
@@ -19,6 +18,7 @@ from sqslite.entrypoints.http.errors import (
     UnknownField,
     UnsupportedEncoding,
 )
+from sqslite.entrypoints.http.exchange import Incoming
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -44,12 +44,12 @@ _EXPECTED_WORDS = {
 }
 
 
-async def read(request: Request, shape: type[T], bytes_max: int) -> T:  # type: ignore[type-arg]
+async def read(request: Incoming, shape: type[T], bytes_max: int) -> T:
     """The request's JSON body as that shape; no body at all is an empty object."""
     return decode(await read_bytes(request, bytes_max) or b"{}", shape)
 
 
-async def read_bytes(request: Request, bytes_max: int) -> bytes:  # type: ignore[type-arg]
+async def read_bytes(request: Incoming, bytes_max: int) -> bytes:
     """The request's body. Raises RequestTooLarge, RequestTimeout and UnsupportedEncoding."""
     _check_head(dict(request.scope["headers"]), bytes_max)
     chunks: list[bytes] = []

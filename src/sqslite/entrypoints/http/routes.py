@@ -4,11 +4,10 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from litestar import Request, Response, post, route
+from litestar import Request, Response, route
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.enums import HttpMethod, MediaType
-from litestar.params import FromPath
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from sqslite.adapters.metrics import Exposition
@@ -22,8 +21,10 @@ from sqslite.domain.ports import Extension
 from sqslite.domain.redriving import Redriving
 from sqslite.domain.service import Nack, QueueService
 from sqslite.domain.sweep import Wish
+from sqslite.entrypoints.http.exchange import Answer, Incoming
 from sqslite.entrypoints.http.parking import unless_gone
 from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX, read
+from sqslite.entrypoints.http.shortcut import answers
 from sqslite.wire import shapes
 from sqslite.wire.bodies import from_json, to_json
 
@@ -71,29 +72,28 @@ async def metrics(ports: GivenPorts) -> Response[bytes]:
     return Response(await ports.exposition.render(), headers={"content-type": ports.exposition.content_type})
 
 
-@post("/v1/queues/{queue:str}/messages")
-async def enqueue(request: JsonRequest, ports: GivenPorts, queue: FromPath[str]) -> Response[shapes.EnqueueOut]:
+@answers("enqueue")
+async def enqueue(request: Incoming, ports: Ports, queue: str) -> Answer:
     """Enqueue a message."""
     sent = await read(request, shapes.EnqueueIn, ports.request_bytes_max)
     (result,) = await ports.service.enqueue(queue, [new_message(sent)])
     accepted = granted(result)
-    answer = shapes.EnqueueOut(accepted.id, accepted.duplicate)
-    return Response(answer, status_code=200 if accepted.duplicate else 201)
+    return Answer(shapes.EnqueueOut(accepted.id, accepted.duplicate), 200 if accepted.duplicate else 201)
 
 
-@post("/v1/queues/{queue:str}/:receive", status_code=200)
-async def receive(request: JsonRequest, ports: GivenPorts, queue: FromPath[str]) -> list[shapes.MessageOut]:
+@answers("receive")
+async def receive(request: Incoming, ports: Ports, queue: str) -> Answer:
     """Lease messages."""
     asked = await read(request, shapes.ReceiveIn, CONTROL_BYTES_MAX)
 
     def claim(wanted: Callable[[], bool]) -> Awaitable[list[Delivery]]:
         return ports.service.claim(queue, asked.max, asked.visibility_ms, asked.wait_ms, wanted, asked.attempt_id)
 
-    return [_shown(delivery) for delivery in await unless_gone(request, claim, ports.service.release)]
+    return Answer([_shown(delivery) for delivery in await unless_gone(request, claim, ports.service.release)])
 
 
-@post("/v1/messages/{message_id:str}/:ack", status_code=200)
-async def ack(request: JsonRequest, ports: GivenPorts, message_id: FromPath[str]) -> shapes.AckOut:
+@answers("ack")
+async def ack(request: Incoming, ports: Ports, message_id: str) -> Answer:
     """Delete a message whose work is done."""
     number = message_number(message_id)
     sent = await read(request, shapes.AckIn, CONTROL_BYTES_MAX)
@@ -102,27 +102,27 @@ async def ack(request: JsonRequest, ports: GivenPorts, message_id: FromPath[str]
     else:
         (refusal,) = await ports.service.ack([proven(sent.receipt, number)])
     granted(refusal)
-    return shapes.AckOut()
+    return Answer(shapes.AckOut())
 
 
-@post("/v1/messages/{message_id:str}/:nack", status_code=200)
-async def nack(request: JsonRequest, ports: GivenPorts, message_id: FromPath[str]) -> shapes.AckOut:
+@answers("nack")
+async def nack(request: Incoming, ports: Ports, message_id: str) -> Answer:
     """Give a lease up."""
     number = message_number(message_id)
     sent = await read(request, shapes.NackIn, CONTROL_BYTES_MAX)
     wish = Wish(delay_ms=sent.delay_ms, error=sent.error, dead_letter=sent.dead_letter)
     (refusal,) = await ports.service.nack([Nack(proven(sent.receipt, number), wish)])
     granted(refusal)
-    return shapes.AckOut()
+    return Answer(shapes.AckOut())
 
 
-@post("/v1/messages/{message_id:str}/:extend", status_code=200)
-async def extend(request: JsonRequest, ports: GivenPorts, message_id: FromPath[str]) -> shapes.ExtendOut:
+@answers("extend")
+async def extend(request: Incoming, ports: Ports, message_id: str) -> Answer:
     """Hold a message longer."""
     number = message_number(message_id)
     sent = await read(request, shapes.ExtendIn, CONTROL_BYTES_MAX)
     (result,) = await ports.service.extend([Extension(proven(sent.receipt, number), sent.visibility_ms)])
-    return shapes.ExtendOut(granted(result))
+    return Answer(shapes.ExtendOut(granted(result)))
 
 
 def new_message(sent: shapes.EnqueueIn) -> NewMessage:
