@@ -67,16 +67,48 @@ class Grouping:
         world.advance(1)
         assert _ids(await world.claim(queue)) == [first, second]
 
-    async def test_a_retry_that_retention_overtakes_blocks_nothing_once_it_is_deleted(self, world: World):
+    @pytest.mark.parametrize("looked_at", [False, True])
+    async def test_a_retry_that_retention_overtakes_blocks_nothing_even_before_it_is_deleted(
+        self, world: World, looked_at: bool
+    ):
         queue = await world.queue(settings=FIFO)
         first, second = await world.enqueue(queue, message(group_id="a", retention_ms=3_000), *_of("a", 1))
         await world.claim(queue, 1, 1_000)
         world.advance(1_000)
         await world.requeue_expired(after_ms=60_000)
+        world.advance(1_999)
+        assert (await world.store_sight(second)).blocked_by == first
+        assert not looked_at or await world.claim(queue) == []
+        world.advance(1)
+        assert (await world.store_sight(second)).blocked_by is None
+        assert _ids(await world.claim(queue)) == [second]
+        assert await world.store.expire(10) == 1
+
+    async def test_a_retry_that_is_kept_blocks_though_retention_has_overtaken_another(self, world: World):
+        queue = await world.queue(settings=FIFO)
+        _, kept, last = await world.enqueue(queue, message(group_id="a", retention_ms=3_000), *_of("a", 2))
+        await world.claim(queue, 2, 1_000)
+        world.advance(1_000)
+        await world.requeue_expired(after_ms=60_000)
+        world.advance(2_000)
+        assert (await world.store_sight(last)).blocked_by == kept
+        assert await world.claim(queue) == []
+        world.advance(58_000)
+        assert _ids(await world.claim(queue)) == [kept, last]
+
+    async def test_a_retry_past_its_retention_that_is_leased_once_more_blocks_its_group(self, world: World):
+        queue = await world.queue(settings=FIFO)
+        first, second = await world.enqueue(queue, message(group_id="a", retention_ms=3_000), *_of("a", 1))
+        delivery = await world.claim_one(queue, 1_000)
+        world.advance(1_000)
+        await world.requeue_expired(after_ms=60_000)
+        world.advance(2_000)
+        assert (await world.store_sight(second)).blocked_by is None
+        await world.store.extend(queue.partition_id, [Extension(delivery.receipt, 1_000)])
         assert (await world.store_sight(second)).blocked_by == first
         assert await world.claim(queue) == []
-        world.advance(2_000)
-        assert await world.store.expire(10) == 1
+        world.advance(1_000)
+        await world.requeue_expired(after_ms=60_000)
         assert _ids(await world.claim(queue)) == [second]
 
     async def test_groups_with_nothing_to_give_do_not_cost_others_their_turn(self, world: World):

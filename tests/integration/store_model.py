@@ -100,11 +100,6 @@ class Model:
     def settle(self, queue: str, leases: Sequence[Held], jitter: float, error: str | None, dead_ms: int) -> list[bool]:
         return [self.settled(handle[0], self.proven(handle), until, jitter, error, dead_ms) for handle, until in leases]
 
-    def overtaken(self) -> bool:
-        """Whether a FIFO group has a retry left whose retention is over: what that does to the group is not said."""
-        in_groups = [known for known in self.messages.values() if QUEUES[known.queue].fifo and known.delivery_count]
-        return any(known.lease_until is None and not self.kept(known) for known in in_groups)
-
     def expire(self) -> int:
         over = [n for n, known in self.messages.items() if known.lease_until is None and not self.kept(known)]
         for number in over:
@@ -134,7 +129,8 @@ class Model:
         known = self.messages.get(number)
         if known is None:
             return None
-        others = [n for n in self.group_of(known) if n != number] if self.discipline(known.queue) == "fifo" else []
+        waits = known.lease_until is None and self.discipline(known.queue) is Discipline.FIFO
+        others = [n for n in self.group_of(known) if n != number] if waits else []
         before = [n for n in others if n < number and self.deliverable(self.messages[n])]
         return known.queue, next(chain(filter(self.blocks, others), before), None)
 
@@ -226,8 +222,11 @@ class Model:
         return self.discipline(known.queue) is Discipline.FIFO and any(map(self.blocks, self.group_of(known)))
 
     def blocks(self, number: int) -> bool:
+        """Whether its group waits for it: it is leased, or comes again later while it is kept."""
         known = self.messages[number]
-        return known.delivery_count > 0 and self.state(known) is not State.READY
+        if known.lease_until is not None:
+            return True
+        return known.delivery_count > 0 and self.state(known) is State.DELAYED and self.kept(known)
 
     def group_of(self, known: Known) -> list[int]:
         group = known.queue, known.content.group_id

@@ -99,13 +99,9 @@ class Agreement(RuleBasedStateMachine):
         self.agreed("enqueue", queue, messages)
 
     def claim(self, draw: Draw) -> None:
-        if self.model.overtaken():
-            self.expire(draw)
         queue = draw(sampled_from(self.model.busy_queues() or sorted(QUEUES)))
-        # Whether a paused queue repeats what it gave out before it was paused is not said.
-        attempt_id = None if queue in self.model.paused else draw(attempt_ids)
         limit = draw(sampled_from(self.model.limits(queue)))
-        claimed = self.agreed("claim", queue, limit, draw(visibilities_ms), attempt_id)
+        claimed = self.agreed("claim", queue, limit, draw(visibilities_ms), draw(attempt_ids))
         self.deliveries += [(queue, handle) for handle, _ in claimed if (queue, handle) not in self.deliveries]
 
     def ack(self, draw: Draw) -> None:
@@ -153,23 +149,15 @@ class Agreement(RuleBasedStateMachine):
 
     def renew(self, draw: Draw) -> None:
         queue = draw(sampled_from(sorted({known.queue for known in self.model.messages.values()})))
-        # What the receipts of purged messages are answered is not laid down.
-        gone = {number for number, known in self.model.messages.items() if known.queue == queue}
-        self.deliveries = [(of, handle) for of, handle in self.deliveries if of != queue and handle[0] not in gone]
-        self.leases = [(of, held) for of, held in self.leases if of != queue and held[0][0] not in gone]
         self.agreed("renew", queue)
 
     def redrive(self, draw: Draw) -> None:
         self.agreed("redrive", draw(integers(1, 6)), draw(retentions_ms))
 
     def sight(self, draw: Draw) -> None:
-        if self.model.overtaken():
-            self.expire(draw)
-        # What is leased waits for nothing.
-        waiting = [number for number, known in self.model.messages.items() if known.lease_until is None]
+        there = sorted(self.model.messages)
         gone = set(range(self.model.enqueued_ever)) - self.model.messages.keys()
-        if waiting or gone:
-            self.agreed("sight", draw(sampled_from([*waiting, *waiting, *sorted(gone)[-1:]])))
+        self.agreed("sight", draw(sampled_from([*there, *there, *sorted(gone)[-1:]])))
 
     def time_passes(self, draw: Draw) -> None:
         self.clock.shift(ms(draw(durations_ms)))

@@ -113,8 +113,8 @@ class Store(Protocol):
         least recently served group first, then a second of each, and so on, up to the limit; a group that comes new
         counts as just served; messages in no group are one group; within a group FAIR takes the oldest `not_before`
         first, FIFO the lowest id. FIFO takes none of a group of which another message is leased, or has been delivered
-        and waits for its `not_before`. What was enqueued before `fair` was switched on follows when no group has any.
-        They are answered in the order of `not_before` and id, in a FIFO queue of id.
+        and waits for its `not_before` while it is kept. What was enqueued before `fair` was switched on follows when no
+        group has any. They are answered in the order of `not_before` and id, in a FIFO queue of id.
 
         A claim with an attempt_id that has leased messages within ATTEMPT_MS, and any of whose leases stand still,
         leases nothing: it answers with those deliveries as they are, receipts and all; with none while the queue is

@@ -62,6 +62,11 @@ class Groups:
         self._groups[row.group].place(row)
         self._stir(row.group)
 
+    def release(self, row: Row) -> None:
+        """The row keeps its group waiting no longer, though it stands where it did."""
+        self._groups[row.group].in_work.discard(row.id)
+        self._stir(row.group)
+
     def leave(self, row: Row) -> None:
         """The row is no longer here."""
         group = self._groups[row.group]

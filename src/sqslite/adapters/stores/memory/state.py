@@ -26,8 +26,13 @@ class Partition:
         self.lines = {state: Line(due, standing(state), rows) for state in (State.READY, State.DELAYED, State.LEASED)}
         self.counts: Counter[State] = Counter()
         self.groups = Groups(partition_id, rows, next_turn)
+        # What keeps its group waiting for a retry, by the end of its retention.
+        self.retries = Line(by_retention, self._waits_for_retry, rows)
         self.attempts: defaultdict[str, set[int]] = defaultdict(set)
         self.dedup = Dedup()
+
+    def _waits_for_retry(self, row: Row) -> bool:
+        return row.id in self.ids and row.stands_in is State.DELAYED and row.id in self.groups.of(row).in_work
 
 
 class MemoryState:
@@ -94,11 +99,13 @@ class MemoryState:
             self.outlived.add(row)
 
     def promote(self, partition: Partition) -> None:
-        """Make ready what was delayed until now."""
+        """Make ready what was delayed until now, and let no group wait for a retry that its retention has overtaken."""
         now = self.clock.now()
         line = partition.lines[State.DELAYED]
         while (row := line.first()) is not None and row.not_before <= now:
             self._stand(row, State.READY)
+        while (row := partition.retries.first()) is not None and not row.kept(now):
+            partition.groups.release(row)
 
     def attempt(self, row: Row, attempt_id: str | None) -> None:
         """The row is leased by that attempt, and by none before."""
@@ -135,3 +142,5 @@ class MemoryState:
         partition.lines[state].add(row)
         if row.grouped:
             partition.groups.place(row)
+            if state is State.DELAYED and row.expires_at is not None:
+                partition.retries.add(row)

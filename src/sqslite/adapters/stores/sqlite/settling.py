@@ -67,8 +67,15 @@ async def _requeue(
     ]
     if changes:
         await writer.executemany(_SQL["settle_requeue"], changes)
-    looks = [(row_of[_id(requeue)]["served_group"], groups.look_at(requeue.not_before, now)) for requeue in requeues]
+    rows = [(requeue, row_of[_id(requeue)]) for requeue in requeues]
+    looks = [(row["served_group"], groups.look_at(_blocks_until(requeue, row), now)) for requeue, row in rows]
     await groups.requeued(writer, partition_id, looks)
+
+
+def _blocks_until(requeue: RequeueAt, row: sqlite3.Row) -> datetime:
+    """Until when its group waits for it: once its retention is over, it comes no more."""
+    expires_at = optional_instant_of(row["expires_at"])
+    return requeue.not_before if expires_at is None else min(requeue.not_before, expires_at)
 
 
 async def _move(

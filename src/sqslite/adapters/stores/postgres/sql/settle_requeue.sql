@@ -21,10 +21,11 @@ requeued AS (
         last_error = coalesce(unchanged.error, m.last_error)
     FROM unchanged
     WHERE m.partition_id = $1 AND m.ctid = ANY (ARRAY(SELECT spot FROM unchanged)) AND m.ctid = unchanged.spot
-    RETURNING m.id, m.receipt_secret, m.group_id, m.not_before
+    RETURNING m.id, m.receipt_secret, m.group_id, m.not_before, m.expires_at
 ),
 due AS MATERIALIZED (
-    SELECT group_id, min(not_before) AS look_at
+    -- Once its retention is over it blocks its group no longer.
+    SELECT group_id, min(least(not_before, expires_at)) AS look_at
     FROM requeued
     WHERE group_id IS NOT NULL
     GROUP BY group_id

@@ -5,7 +5,7 @@ SELECT coalesce(
         WHERE grouped = 1 AND partition_id = :partition_id
           AND group_id = :group_id
           AND delivery_count > 0
-          AND (lease_until IS NOT NULL OR not_before > :now)
+          AND (lease_until IS NOT NULL OR not_before > :now AND (expires_at IS NULL OR expires_at > :now))
           AND id <> :id
     ),
     (
