@@ -74,7 +74,8 @@ class Consumer:
 
     async def finish(self) -> None:
         """Return once the messages of every handler are settled; a thread that nobody waits for may go on."""
-        await asyncio.gather(*(run.settled.wait() for run in self._runs.values()))
+        for run in [*self._runs.values()]:
+            await run.settled.wait()
 
     def end(self) -> None:
         """Tell every handler to end now."""

@@ -238,7 +238,7 @@ class Worker:
     async def _say_farewell(self, consumers: Sequence[Consumer]) -> None:
         """Wait for handlers to end, then tell them to, then leave them."""
         assert self._hurrying is not None
-        finishing = asyncio.ensure_future(asyncio.gather(*(consumer.finish() for consumer in consumers)))
+        finishing = asyncio.create_task(_finished(consumers))
         hurrying = asyncio.create_task(self._hurrying.wait())
         await self._at_most(self._grace_ms, {finishing, hurrying})
         for consumer in consumers:
@@ -256,6 +256,11 @@ class Worker:
         over = asyncio.create_task(_slept(self._clock, limit_ms))
         await asyncio.wait({*awaited, over}, return_when=asyncio.FIRST_COMPLETED)
         over.cancel()
+
+
+async def _finished(consumers: Sequence[Consumer]) -> None:
+    for consumer in consumers:
+        await consumer.finish()
 
 
 async def _slept(clock: Clock, duration_ms: int) -> None:
