@@ -8,7 +8,6 @@ happened).
 """
 
 from sqslite.domain.ports.storage import (
-    Blocker,
     Claim,
     Delete,
     Depth,
@@ -32,7 +31,6 @@ from sqslite.domain.ports.storage import (
 from sqslite.domain.ports.surroundings import Clock, Entropy, Observer, Wakeups, Watch
 
 __all__ = [
-    "Blocker",
     "Claim",
     "Clock",
     "Delete",

@@ -1,6 +1,4 @@
-SELECT id, not_before, lease_until, expires_at
-FROM messages
-WHERE id = coalesce(
+SELECT coalesce(
     (
         SELECT min(id)
         FROM messages INDEXED BY messages_delivered_in_group
@@ -22,4 +20,4 @@ WHERE id = coalesce(
         ORDER BY id
         LIMIT 1
     )
-)
+) AS id

@@ -1,0 +1,78 @@
+"""Names as AWS writes them: queue URLs, ARNs, message ids, sequence numbers."""
+
+import re
+from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
+
+from sqslite.domain.limits import QUEUE_NAME
+
+_ARN = re.compile(r"arn:aws[a-z-]{0,20}:([a-z0-9-]{1,32}):([a-z0-9-]{0,32}):(\d{0,12}):([^:]{1,255})", re.ASCII)
+# CreateQueue: alphanumeric characters, hyphens and underscores; a FIFO queue's name ends in .fifo besides.
+_STANDARD_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
+_FIFO_NAME = re.compile(r"[A-Za-z0-9_-]{1,75}\.fifo", re.ASCII)
+_MIX = 0x9E3779B97F4A7C15
+_64_BITS = 2**64 - 1
+
+
+class Place(Struct, frozen=True):
+    """Where the client believes to be: the address it called, and the account and region in ARNs."""
+
+    base_url: str
+    account: str
+    region: str
+
+    def url(self, queue: str) -> str:
+        """The URL of the queue, at the address that the client used."""
+        return f"{self.base_url}/{self.account}/{queue}"
+
+    def arn(self, queue: str) -> str:
+        """The ARN of the queue."""
+        return f"arn:aws:sqs:{self.region}:{self.account}:{queue}"
+
+
+class Arn(Struct, frozen=True):
+    """The parts of an ARN that matter here."""
+
+    service: str
+    resource: str
+
+
+def parse_arn(text: str) -> Arn | None:
+    """The ARN, None where the text is none."""
+    match = _ARN.fullmatch(text)
+    return Arn(match[1], match[4]) if match else None
+
+
+def queue_in(url: str) -> str | None:
+    """The name of the queue in any form of its URL, or the bare name; None where there is none in it."""
+    try:
+        path = urlsplit(url).path if "/" in url else url
+    except ValueError:
+        return None
+    name = unquote(path.rstrip("/").rpartition("/")[2])
+    return name if QUEUE_NAME.fullmatch(name) else None
+
+
+def is_standard_name(name: str) -> bool:
+    """Whether CreateQueue takes it as the name of a standard queue."""
+    return _STANDARD_NAME.fullmatch(name) is not None
+
+
+def is_fifo_name(name: str) -> bool:
+    """Whether CreateQueue takes it as the name of a FIFO queue."""
+    return _FIFO_NAME.fullmatch(name) is not None
+
+
+def message_uuid(message_id: int) -> str:
+    """The message id as a UUID, which is how this API shows it: always the same one, and the id is in its end."""
+    mixed = message_id * _MIX & _64_BITS
+    variant = 0x8000 | message_id >> 48
+    return (
+        f"{mixed >> 32:08x}-{mixed >> 16 & 0xFFFF:04x}-4{mixed & 0xFFF:03x}-{variant:04x}-{message_id & 2**48 - 1:012x}"
+    )
+
+
+def sequence_number(message_id: int) -> str:
+    """The sequence number of a message in a FIFO queue: 20 digits that grow with every message."""
+    return f"{message_id:020d}"

@@ -1,0 +1,198 @@
+"""AWS's Query protocol: a call's parameters from numbered form fields, and its answer or refusal as XML."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
+
+import msgspec
+from msgspec import Struct
+
+from sqslite.entrypoints.sqs import inputs
+from sqslite.entrypoints.sqs.errors import Kind, SqsError
+from sqslite.entrypoints.sqs.inputs import Input, InputT
+
+CONTENT_TYPE = b"text/xml"
+FORM = b"application/x-www-form-urlencoded"
+NAMESPACE = "http://queue.amazonaws.com/doc/2012-11-05/"
+# A batch of ten messages with ten attributes each has about 350 fields.
+FIELDS_MAX = 5_000
+DEPTH_MAX = 8
+# The answer where no action is named.
+NO_ACTION = b"<UnknownOperationException/>\n"
+
+Tree = dict[str, Any]
+_NUMBER = re.compile(r"[0-9]{1,6}", re.ASCII)
+# What XML 1.0 has no way to write; SQS refuses such bodies, but other wires do not.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ESCAPED = {"\r": "&#xD;"}
+
+
+class Listed(Struct, frozen=True):
+    """A list in this protocol: `member.1`, `member.2`, …; of structures of this shape, or (None) of texts."""
+
+    member: str
+    shape: type[Input] | None = None
+
+
+class Mapped(Struct, frozen=True):
+    """A map in this protocol: `member.1.Name` and `member.1.Value`, …, to structures of this shape or to texts."""
+
+    member: str
+    key: str = "Name"
+    value: str = "Value"
+    shape: type[Input] | None = None
+
+
+# By the member's name in the shape. Entries are called differently by each action.
+FLAT: dict[str, Listed | Mapped] = {
+    "AttributeNames": Listed("AttributeName"),
+    "MessageSystemAttributeNames": Listed("MessageSystemAttributeName"),
+    "MessageAttributeNames": Listed("MessageAttributeName"),
+    "AWSAccountIds": Listed("AWSAccountId"),
+    "Actions": Listed("ActionName"),
+    "TagKeys": Listed("TagKey"),
+    "StringListValues": Listed("StringListValue"),
+    "BinaryListValues": Listed("BinaryListValue"),
+    "Attributes": Mapped("Attribute"),
+    "tags": Mapped("Tag", key="Key"),
+    "Tags": Mapped("Tag", key="Key"),
+    "MessageAttributes": Mapped("MessageAttribute", shape=inputs.AttributeValue),
+    "MessageSystemAttributes": Mapped("MessageSystemAttribute", shape=inputs.AttributeValue),
+}
+ENTRIES: dict[type[Input], Listed] = {
+    inputs.SendMessageBatch: Listed("SendMessageBatchRequestEntry", inputs.SentEntry),
+    inputs.DeleteMessageBatch: Listed("DeleteMessageBatchRequestEntry", inputs.DeleteEntry),
+    inputs.ChangeMessageVisibilityBatch: Listed("ChangeMessageVisibilityBatchRequestEntry", inputs.VisibilityEntry),
+}
+# How lists and maps of answers are written: the element of each item, and those of its key and value in a map.
+WRITTEN: dict[str, tuple[str, ...]] = {
+    "QueueUrls": ("QueueUrl",),
+    "queueUrls": ("QueueUrl",),
+    "Messages": ("Message",),
+    "Attributes": ("Attribute", "Name", "Value"),
+    "MessageAttributes": ("MessageAttribute", "Name", "Value"),
+    "Tags": ("Tag", "Key", "Value"),
+    "Failed": ("BatchResultErrorEntry",),
+    "Results": ("ListMessageMoveTasksResultEntry",),
+}
+
+
+def fields(form: bytes) -> dict[str, str]:
+    """The fields of a form or a query string; of one that is there twice the first. Raises SqsError."""
+    try:
+        pairs = parse_qsl(form.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX)
+    except ValueError:
+        raise SqsError(Kind.MALFORMED_QUERY, "The query string contains a syntax error.") from None
+    return dict(reversed(pairs))
+
+
+def read(parameters: Mapping[str, str], shape: type[InputT]) -> InputT:
+    """The parameters in the fields. Raises SqsError."""
+    try:
+        return msgspec.convert(_structure(_tree(parameters), shape), shape, strict=False)
+    except msgspec.ValidationError as fault:
+        raise SqsError(Kind.MALFORMED_INPUT, _sentence(str(fault))) from None
+
+
+def answer(action: str, result: dict[str, Any] | None, request_id: str) -> bytes:
+    """The body of an answer; `result` None where the action has none at all."""
+    inside = "" if result is None else _element(f"{action}Result", _members(action, result))
+    metadata = f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
+    return (
+        f'<?xml version="1.0"?><{action}Response xmlns="{NAMESPACE}">{inside}{metadata}</{action}Response>'
+    ).encode()
+
+
+def refusal(error: SqsError, request_id: str) -> bytes:
+    """The body of a refusal."""
+    wrong = error.wrong
+    sentence = str(error)
+    if error.kind is Kind.NO_QUEUE:
+        sentence = f"{sentence.removesuffix('.')} for this wsdl version."
+    inside = "".join((_text("Type", wrong.fault), _text("Code", wrong.code), _text("Message", sentence), "<Detail/>"))
+    return (
+        f'<?xml version="1.0"?><ErrorResponse xmlns="{NAMESPACE}"><Error>{inside}</Error>'
+        f"<RequestId>{request_id}</RequestId></ErrorResponse>"
+    ).encode()
+
+
+def _tree(parameters: Mapping[str, str]) -> Tree:
+    root: Tree = {}
+    for name, value in parameters.items():
+        *path, last = name.split(".", DEPTH_MAX)
+        branch = root
+        for part in path:
+            below = branch.setdefault(part, {})
+            if not isinstance(below, dict):
+                # `A` and `A.1` together: the longer one says more.
+                below = branch[part] = {}
+            branch = below
+        branch.setdefault(last, value)
+    return root
+
+
+def _structure(tree: Tree, shape: type[Input]) -> Tree:
+    structure: Tree = {}
+    for member in shape.__struct_encode_fields__:
+        flat = ENTRIES.get(shape) if member == "Entries" else FLAT.get(member)
+        if flat is None:
+            if member in tree:
+                structure[member] = tree[member]
+        elif (items := _items(tree.get(flat.member))) is not None:
+            structure[member] = _listed(items, flat) if isinstance(flat, Listed) else _mapped(items, flat)
+    return structure
+
+
+def _items(numbered: Any) -> list[Any] | None:
+    """What stands under the numbers, in their order; a single one may go without. None where there is nothing."""
+    if numbered is None:
+        return None
+    if not isinstance(numbered, dict):
+        return [numbered]
+    numbers = sorted((int(key), key) for key in numbered if _NUMBER.fullmatch(key))
+    return [numbered[key] for _, key in numbers] if numbers else [numbered]
+
+
+def _listed(items: list[Any], flat: Listed) -> list[Any]:
+    return items if flat.shape is None else [_value(item, flat.shape) for item in items]
+
+
+def _mapped(items: list[Any], flat: Mapped) -> Tree:
+    pairs = [item for item in items if isinstance(item, dict) and isinstance(item.get(flat.key), str)]
+    return {item[flat.key]: _value(item.get(flat.value), flat.shape) for item in pairs}
+
+
+def _value(item: Any, shape: type[Input] | None) -> Any:
+    return item if shape is None or not isinstance(item, dict) else _structure(item, shape)
+
+
+def _sentence(fault: str) -> str:
+    place = re.search(r"`\$\.([A-Za-z]+)[^`]*`$", fault)
+    return f"The parameter {place[1]} is malformed." if place else "The request is malformed."
+
+
+def _members(action: str, members: dict[str, Any]) -> str:
+    return "".join(_member(action, name, value) for name, value in members.items())
+
+
+def _member(action: str, name: str, value: Any) -> str:
+    if isinstance(value, list):
+        (item,) = WRITTEN.get(name) or (f"{action}ResultEntry",)
+        return "".join(
+            _element(item, _members(action, each)) if isinstance(each, dict) else _text(item, each) for each in value
+        )
+    if isinstance(value, dict) and name in WRITTEN:
+        item, key, named = WRITTEN[name]
+        return "".join(_element(item, _text(key, k) + _member(action, named, v)) for k, v in value.items())
+    return _element(name, _members(action, value)) if isinstance(value, dict) else _text(name, value)
+
+
+def _element(name: str, inside: str) -> str:
+    return f"<{name}>{inside}</{name}>" if inside else f"<{name}/>"
+
+
+def _text(name: str, value: object) -> str:
+    text = ("true" if value else "false") if isinstance(value, bool) else str(value)
+    return _element(name, escape(_NOT_XML.sub("�", text), _ESCAPED))
