@@ -77,10 +77,10 @@ class Grouping:
         world.advance(1_000)
         await world.requeue_expired(after_ms=60_000)
         world.advance(1_999)
-        assert (await world.store_sight(second)).blocked_by == first
+        assert await world.blocker_of(second) == first
         assert not looked_at or await world.claim(queue) == []
         world.advance(1)
-        assert (await world.store_sight(second)).blocked_by is None
+        assert await world.blocker_of(second) is None
         assert _ids(await world.claim(queue)) == [second]
         assert await world.store.expire(10) == 1
 
@@ -91,7 +91,7 @@ class Grouping:
         world.advance(1_000)
         await world.requeue_expired(after_ms=60_000)
         world.advance(2_000)
-        assert (await world.store_sight(last)).blocked_by == kept
+        assert await world.blocker_of(last) == kept
         assert await world.claim(queue) == []
         world.advance(58_000)
         assert _ids(await world.claim(queue)) == [kept, last]
@@ -103,9 +103,9 @@ class Grouping:
         world.advance(1_000)
         await world.requeue_expired(after_ms=60_000)
         world.advance(2_000)
-        assert (await world.store_sight(second)).blocked_by is None
+        assert await world.blocker_of(second) is None
         await world.store.extend(queue.partition_id, [Extension(delivery.receipt, 1_000)])
-        assert (await world.store_sight(second)).blocked_by == first
+        assert await world.blocker_of(second) == first
         assert await world.claim(queue) == []
         world.advance(1_000)
         await world.requeue_expired(after_ms=60_000)

@@ -1,9 +1,11 @@
 """Peeks, counts, totals and sightings: they show what there is and change nothing."""
 
+from msgspec.structs import replace
+
 from sqslite.domain.lifecycle import State
 from sqslite.domain.limits import DEPTH_EXACT_MAX, ms
 from sqslite.domain.messages import Message
-from sqslite.domain.ports import Position, RequeueAt, Totals
+from sqslite.domain.ports import Blocker, Position, RequeueAt, Totals
 from sqslite.domain.queues import Queue
 from tests.conformance.world import World, message
 
@@ -124,31 +126,45 @@ class Looking:
         first, second, third, other = await world.enqueue(
             queue, *[message(group_id="g") for _ in range(3)], message(group_id="h")
         )
-        assert [(await world.store_sight(one)).blocked_by for one in (first, second, third, other)] == [
+        assert [await world.blocker_of(one) for one in (first, second, third, other)] == [
             None,
             first,
             first,
             None,
         ]
         await world.claim(queue, 1, 1_000)
-        assert (await world.store_sight(third)).blocked_by == first
+        assert await world.blocker_of(third) == first
         world.advance(1_000)
         (lease,) = (await world.store.expired(10)).leases
         await world.store.settle(queue.partition_id, [RequeueAt(lease, world.now + ms(5_000))])
-        assert [(await world.store_sight(one)).blocked_by for one in (first, second)] == [None, first]
+        assert [await world.blocker_of(one) for one in (first, second)] == [None, first]
         await world.store.ack_unproven([first])
-        assert (await world.store_sight(second)).blocked_by is None
+        assert await world.blocker_of(second) is None
+
+    async def test_a_sighting_says_how_what_blocks_a_message_stands(self, world: World):
+        queue = await world.queue_with(fifo=True)
+        sent = [message(group_id="g", retention_ms=60_000), message(group_id="g")]
+        first, second = await world.enqueue(queue, *sent)
+        blocker = Blocker(id=first, not_before=world.now, lease_until=None, expires_at=world.now + ms(60_000))
+        assert (await world.store_sight(second)).blocked_by == blocker
+        await world.claim(queue, 1, 1_000)
+        leased = replace(blocker, lease_until=world.now + ms(1_000))
+        assert (await world.store_sight(second)).blocked_by == leased
+        world.advance(1_000)
+        await world.requeue_expired(after_ms=5_000)
+        waiting = replace(blocker, not_before=world.now + ms(5_000))
+        assert (await world.store_sight(second)).blocked_by == waiting
 
     async def test_a_leased_message_waits_for_nothing(self, world: World):
         queue = await world.queue_with(fifo=True)
         ids = await world.enqueue(queue, message(group_id="g"), message(group_id="g"))
         assert len(await world.claim(queue, 2)) == 2
-        assert [(await world.store_sight(one)).blocked_by for one in ids] == [None, None]
+        assert [await world.blocker_of(one) for one in ids] == [None, None]
 
     async def test_nothing_blocks_a_message_of_another_queue(self, world: World):
         queue = await world.queue()
         _, second = await world.enqueue(queue, message(group_id="g"), message(group_id="g"))
-        assert (await world.store_sight(second)).blocked_by is None
+        assert await world.blocker_of(second) is None
 
 
 async def _ids(world: World, queue: Queue, state: State) -> list[int]:

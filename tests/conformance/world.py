@@ -56,6 +56,11 @@ class World:
         assert seen is not None
         return seen
 
+    async def blocker_of(self, message_id: int) -> int | None:
+        """What the message waits for in its group."""
+        blocker = (await self.store_sight(message_id)).blocked_by
+        return None if blocker is None else blocker.id
+
     async def accept(self, queue: Queue, *messages: NewMessage) -> list[Accepted]:
         return await self.store.enqueue(queue, messages or (message(),))
 

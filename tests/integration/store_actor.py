@@ -134,7 +134,7 @@ class Actor:
         if seen is None:
             return None
         assert seen.now == self.clock.now()
-        return seen.queue.name, None if seen.blocked_by is None else self.ids.index(seen.blocked_by)
+        return seen.queue.name, None if seen.blocked_by is None else self.ids.index(seen.blocked_by.id)
 
     async def view(self) -> dict[int, tuple]:
         pages = await asyncio.gather(*[self.peek(self.queues[queue]) for queue in QUEUES])

@@ -25,7 +25,7 @@ DEDUP_KEY = "sqlite_autoindex_dedup_1"
 INDEXES_OF = {
     "ack": {KEY},
     "ack_unproven": {KEY},
-    "blocked_by": {"messages_delivered_in_group", "messages_in_group"},
+    "blocked_by": {"messages_delivered_in_group", "messages_in_group", KEY},
     "claim": {"messages_ready", KEY},
     "claim_again": {"messages_of_attempt"},
     "claim_chosen": {KEY},

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import pytest
 
 from sqslite.adapters.clock import VirtualClock
+from sqslite.adapters.gathering import WEIGHT_PER_BATCH_MAX
 from sqslite.adapters.stores.coalescing import CoalescingStore
-from sqslite.adapters.stores.gathering import WEIGHT_PER_BATCH_MAX
 from sqslite.adapters.stores.intercepted import InterceptedStore
 from sqslite.adapters.stores.memory import MemoryBackend
 from sqslite.domain.errors import OutcomeUnknown, Overloaded, StoreUnavailable

@@ -1,6 +1,7 @@
 """Why a message is or is not delivered now: one reason in words, a code, and when that changes by itself."""
 
 from datetime import datetime
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from sqslite.domain.explain import Why, explain
 from sqslite.domain.lifecycle import State
 from sqslite.domain.limits import RETENTION_MS_DEFAULT, ms
 from sqslite.domain.messages import BodyKind, Message
-from sqslite.domain.ports import Sighting
+from sqslite.domain.ports import Blocker, Sighting
 from sqslite.domain.queues import Queue, QueueSettings
 from sqslite.domain.service import Nack
 from sqslite.domain.sweep import Wish
@@ -24,7 +25,12 @@ PAUSED = replace(ORDERS, paused=True)
 FIFO = replace(ORDERS, settings=QueueSettings(fifo=True))
 
 
-def seen(queue: Queue = ORDERS, blocked_by: int | None = None, **fields: object) -> Sighting:
+def before(lease_until: datetime | None = None, **fields: Any) -> Blocker:
+    """Message 3, which is ready and kept for ever unless the fields say otherwise."""
+    return Blocker(**{"id": 3, "not_before": NOW, "expires_at": None, "lease_until": lease_until, **fields})
+
+
+def seen(queue: Queue = ORDERS, blocked_by: Blocker | None = None, **fields: object) -> Sighting:
     return Sighting(now=NOW, queue=queue, blocked_by=blocked_by, message=replace(READY, **fields))
 
 
@@ -88,11 +94,11 @@ CASES = [
     ),
     (seen(PAUSED), State.READY, Why.QUEUE_PAUSED, "queue orders is paused until somebody resumes it", None),
     (
-        seen(FIFO, 3, group_id="it's"),
+        seen(FIFO, before(SOON), group_id="it's"),
         State.READY,
         Why.BEHIND_IN_GROUP,
         'in group "it\'s" it comes behind message 3',
-        None,
+        SOON,
     ),
 ]
 
@@ -117,14 +123,14 @@ def test_every_code_is_there():
         (seen(PAUSED, lease_until=NOW, expires_at=NOW), Why.LEASE_ENDED),
         # What is never delivered again need not wait.
         (seen(PAUSED, expires_at=NOW, not_before=SOON), Why.RETENTION_OVER),
-        (seen(FIFO, 3, expires_at=NOW), Why.RETENTION_OVER),
+        (seen(FIFO, before(), expires_at=NOW), Why.RETENTION_OVER),
         # What changes by itself stands before what somebody must do.
         (seen(PAUSED, not_before=SOON), Why.DELAYED),
         (seen(PAUSED, not_before=SOON, delivery_count=1), Why.WAITING_FOR_RETRY),
-        (seen(FIFO, 3, not_before=SOON), Why.DELAYED),
-        (seen(replace(FIFO, paused=True), 3), Why.QUEUE_PAUSED),
+        (seen(FIFO, before(), not_before=SOON), Why.DELAYED),
+        (seen(replace(FIFO, paused=True), before()), Why.QUEUE_PAUSED),
         # Only a FIFO queue holds a group back.
-        (seen(ORDERS, 3), Why.READY),
+        (seen(ORDERS, before()), Why.READY),
         (seen(FIFO, None, delivery_count=1), Why.READY),
     ],
 )
@@ -136,6 +142,33 @@ def test_of_several_reasons_the_one_before_all_others(sighting: Sighting, code: 
 def test_a_message_whose_retention_ends_before_its_time_changes_at_that_end(delivery_count: int):
     assert explain(seen(not_before=LATER, expires_at=SOON, delivery_count=delivery_count)).changes_at == SOON
     assert explain(seen(not_before=LATER, expires_at=None, delivery_count=delivery_count)).changes_at == LATER
+
+
+@pytest.mark.parametrize(
+    ("blocker", "expires_at", "changes_at"),
+    [
+        # It is leased: nothing else ends that by itself.
+        (before(SOON), None, SOON),
+        (before(LATER, expires_at=SOON), None, LATER),
+        (before(LATER), SOON, SOON),
+        # Its lease is about to be settled.
+        (before(NOW), LATER, None),
+        # It waits for its retry, or would if its retention did not end before.
+        (before(not_before=SOON), None, SOON),
+        (before(not_before=SOON, expires_at=LATER), LATER, SOON),
+        (before(not_before=LATER, expires_at=SOON), None, SOON),
+        (before(not_before=LATER), SOON, SOON),
+        # It could be received itself.
+        (before(), None, None),
+        (before(expires_at=SOON), LATER, SOON),
+        (before(expires_at=LATER), SOON, SOON),
+    ],
+)
+def test_a_message_behind_another_changes_when_either_does(
+    blocker: Blocker, expires_at: datetime | None, changes_at: datetime | None
+):
+    told = explain(seen(FIFO, blocker, expires_at=expires_at))
+    assert (told.code, told.blocked_by, told.changes_at) == (Why.BEHIND_IN_GROUP, 3, changes_at)
 
 
 def test_an_instant_is_told_in_utc_with_milliseconds():

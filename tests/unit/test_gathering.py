@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from sqslite.adapters.stores import gathering
-from sqslite.adapters.stores.gathering import CALLS_PER_BATCH_MAX, WEIGHT_PER_BATCH_MAX, Gathering
+from sqslite.adapters import gathering
+from sqslite.adapters.gathering import CALLS_PER_BATCH_MAX, WEIGHT_PER_BATCH_MAX, Gathering
 from sqslite.domain.errors import OutcomeUnknown, Overloaded
 from tests.unit.at_once import begun, turns
 

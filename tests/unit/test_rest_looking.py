@@ -182,7 +182,7 @@ async def test_a_message_behind_its_group_says_which_one_it_waits_for(api: Rest)
     for group in ("g", "g", "g", "h"):
         await api.enqueue(group_id=group)
     reason = "in group 'g' it comes behind message 1"
-    assert await explained(api, 3) == ("ready", "behind_in_group", reason, None)
+    assert await explained(api, 3) == ("ready", "behind_in_group", reason, "2026-01-05T00:00:00Z")
     assert (await get(api, "/v1/messages/3"))["blocked_by"] == 1
     for number in (1, 4):
         assert (await explained(api, number))[1] == "ready"
@@ -190,6 +190,16 @@ async def test_a_message_behind_its_group_says_which_one_it_waits_for(api: Rest)
     await post(api, "/v1/messages/1:ack")
     assert (await get(api, "/v1/messages/3"))["blocked_by"] == 2
     assert (await explained(api, 2))[1] == "ready"
+
+
+async def test_a_message_behind_its_group_says_when_that_changes(api: Rest):
+    await api.client.put(QUEUE, json={"fifo": True})
+    for _ in range(2):
+        await api.enqueue(group_id="g")
+    (first,) = await api.receive(max=1, visibility_ms=30_000)
+    assert (await explained(api, 2))[3] == "2026-01-01T00:00:30Z"
+    await post(api, "/v1/messages/1:nack", receipt=first["receipt"], delay_ms=60_000)
+    assert (await explained(api, 2))[3] == "2026-01-01T00:01:00Z"
 
 
 async def test_what_stands_first_is_what_is_said(api: Rest):

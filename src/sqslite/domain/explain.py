@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from sqslite.domain.lifecycle import State, state_of
 from sqslite.domain.messages import Message
-from sqslite.domain.ports import Sighting
+from sqslite.domain.ports import Blocker, Sighting
 from sqslite.domain.queues import Discipline
 
 
@@ -47,7 +47,7 @@ def explain(seen: Sighting) -> Explanation:
     return Explanation(
         queue=seen.queue.name,
         message=message,
-        blocked_by=seen.blocked_by,
+        blocked_by=seen.blocked_by.id if seen.blocked_by else None,
         state=state,
         code=code,
         reason=reason,
@@ -70,8 +70,8 @@ def _why(seen: Sighting, state: State) -> tuple[Why, str, datetime | None]:
     if queue.paused:
         return Why.QUEUE_PAUSED, f"queue {queue.name} is paused until somebody resumes it", None
     if queue.settings.discipline is Discipline.FIFO and seen.blocked_by is not None:
-        group = message.group_id or ""
-        return Why.BEHIND_IN_GROUP, f"in group {group!r} it comes behind message {seen.blocked_by}", None
+        reason = f"in group {message.group_id or ''!r} it comes behind message {seen.blocked_by.id}"
+        return Why.BEHIND_IN_GROUP, reason, _unblocked_at(message, seen.blocked_by, seen.now)
     return Why.READY, "it can be received now", message.expires_at
 
 
@@ -83,9 +83,22 @@ def _why_leased(seen: Sighting) -> tuple[Why, str, datetime | None]:
     return Why.LEASED, f"a receiver holds it until {_instant(until)}, unless it acks or gives it up before", until
 
 
-def _next_change(message: Message) -> datetime:
+def _unblocked_at(message: Message, blocker: Blocker, now: datetime) -> datetime | None:
+    """When the blocker stands otherwise by itself, or the retention of the message that waits ends before that."""
+    if blocker.lease_until is not None:
+        # One that ended is about to be settled; no retention ends a lease.
+        return _first(blocker.lease_until, message.expires_at) if blocker.lease_until > now else None
+    retry_at = blocker.not_before if blocker.not_before > now else None
+    return _first(retry_at, blocker.expires_at, message.expires_at)
+
+
+def _next_change(message: Message) -> datetime | None:
     """When it becomes ready, or its retention ends before that."""
-    return message.not_before if message.expires_at is None else min(message.not_before, message.expires_at)
+    return _first(message.not_before, message.expires_at)
+
+
+def _first(*instants: datetime | None) -> datetime | None:
+    return min((instant for instant in instants if instant is not None), default=None)
 
 
 def _instant(instant: datetime) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import TypeVar
 
-from sqslite.adapters.stores.gathering import LANES, Gathering
+from sqslite.adapters.gathering import LANES, Gathering
 from sqslite.adapters.stores.intercepted import InterceptedStore
 from sqslite.domain.errors import SqsliteError
 from sqslite.domain.leases import SECRET_BYTES, Acked, Lease, Receipt, Refusal

@@ -8,6 +8,7 @@ happened).
 """
 
 from sqslite.domain.ports.storage import (
+    Blocker,
     Claim,
     Delete,
     Depth,
@@ -31,6 +32,7 @@ from sqslite.domain.ports.storage import (
 from sqslite.domain.ports.surroundings import Clock, Entropy, Observer, Wakeups, Watch
 
 __all__ = [
+    "Blocker",
     "Claim",
     "Clock",
     "Delete",

@@ -249,6 +249,15 @@ class Position(Struct, frozen=True):
     id: int
 
 
+class Blocker(Struct, frozen=True, kw_only=True):
+    """A message that others of its group wait for, as far as it says for how long; None means as in Message."""
+
+    id: int
+    not_before: datetime
+    lease_until: datetime | None
+    expires_at: datetime | None
+
+
 class Sighting(Struct, frozen=True, kw_only=True):
     """A message as it stands at `now`, the store's own time.
 
@@ -259,7 +268,7 @@ class Sighting(Struct, frozen=True, kw_only=True):
     now: datetime
     queue: Queue
     message: Message
-    blocked_by: int | None
+    blocked_by: Blocker | None
 
 
 class QueueStats(Protocol):

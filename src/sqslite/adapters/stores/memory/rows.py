@@ -7,6 +7,7 @@ from msgspec import Struct
 from sqslite.domain.leases import Lease, Receipt
 from sqslite.domain.lifecycle import State
 from sqslite.domain.messages import Message, NewMessage
+from sqslite.domain.ports import Blocker
 
 
 class Row(Struct, kw_only=True):
@@ -61,6 +62,10 @@ class Row(Struct, kw_only=True):
             dlq=self.dlq,
             expires_at=self.expires_at,
         )
+
+    def blocker(self) -> Blocker:
+        """As those that wait for it see it."""
+        return Blocker(id=self.id, not_before=self.not_before, lease_until=self.lease_until, expires_at=self.expires_at)
 
     def message(self) -> Message:
         """As the domain sees it."""

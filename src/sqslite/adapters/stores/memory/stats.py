@@ -8,7 +8,7 @@ from sqslite.adapters.stores.memory.rows import Row
 from sqslite.adapters.stores.memory.state import MemoryState
 from sqslite.domain.lifecycle import State
 from sqslite.domain.messages import Message
-from sqslite.domain.ports import Depth, Position, Sighting, Totals
+from sqslite.domain.ports import Blocker, Depth, Position, Sighting, Totals
 from sqslite.domain.queues import Discipline, Queue
 
 
@@ -51,7 +51,7 @@ class MemoryStats:
             now=self._state.clock.now(), queue=queue, message=row.message(), blocked_by=self._blocker(queue, row)
         )
 
-    def _blocker(self, queue: Queue, row: Row) -> int | None:
+    def _blocker(self, queue: Queue, row: Row) -> Blocker | None:
         if queue.settings.discipline is not Discipline.FIFO or row.lease_until is not None:
             return None
         partition, now = self._state.partitions[row.partition_id], self._state.clock.now()
@@ -59,7 +59,8 @@ class MemoryStats:
         group = partition.groups.of(row)
         first = group.line.firsts(1, lambda one: one.kept(now))
         behind = (one.id for one in first if one.id < row.id)
-        return min(group.in_work - {row.id}, default=next(behind, None))
+        blocker_id = min(group.in_work - {row.id}, default=next(behind, None))
+        return None if blocker_id is None else self._state.rows[blocker_id].blocker()
 
     def _depth(self, queue: Queue) -> Depth:
         partition = self._state.partitions.get(queue.partition_id)

@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from psycopg.rows import TupleRow
+
 from sqslite.adapters.stores.postgres.claim_cursor import BEGINNING
 from sqslite.adapters.stores.postgres.database import Database
 from sqslite.adapters.stores.postgres.rows import message_from, queue_from
 from sqslite.domain.lifecycle import State
 from sqslite.domain.limits import DEPTH_EXACT_MAX, MESSAGE_ID_MAX
 from sqslite.domain.messages import Message
-from sqslite.domain.ports import Depth, Position, Sighting, Totals
+from sqslite.domain.ports import Blocker, Depth, Position, Sighting, Totals
 from sqslite.domain.queues import Queue
 
 # How many queues one statement counts, so that it ends in time.
@@ -85,8 +87,14 @@ class PostgresQueueStats:
         blocked_by = None
         if queue.settings.fifo and message.lease_until is None:
             group_id = message.group_id or ""
-            ((blocked_by,),) = await self._database.read("sight_blocker", queue.partition_id, group_id, message.id)
+            found = await self._database.read("sight_blocker", queue.partition_id, group_id, message.id)
+            blocked_by = _blocker(found[0]) if found else None
         return Sighting(now=now, queue=queue, message=message, blocked_by=blocked_by)
+
+
+def _blocker(row: TupleRow) -> Blocker:
+    message_id, not_before, lease_until, expires_at = row
+    return Blocker(id=message_id, not_before=not_before, lease_until=lease_until, expires_at=expires_at)
 
 
 def _depth(queue: Queue, row: tuple[datetime, int, int, int, datetime | None], estimates: Sequence[int]) -> Depth:

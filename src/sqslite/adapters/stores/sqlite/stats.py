@@ -12,6 +12,7 @@ from sqslite.adapters.stores.sqlite.rows import (
     BEFORE_ALL,
     instant_of,
     message_of,
+    optional_instant_of,
     queue_of,
     stored_instant,
     stored_list,
@@ -21,7 +22,7 @@ from sqslite.adapters.stores.statements import load_statements
 from sqslite.domain.lifecycle import State
 from sqslite.domain.limits import DEPTH_EXACT_MAX
 from sqslite.domain.messages import Message
-from sqslite.domain.ports import Clock, Depth, Position, Sighting, Totals
+from sqslite.domain.ports import Blocker, Clock, Depth, Position, Sighting, Totals
 from sqslite.domain.queues import Discipline, Queue
 
 _SQL = load_statements(__package__)
@@ -92,8 +93,18 @@ class SqliteQueueStats:
                 "id": message_id,
                 "now": stored_instant(now),
             }
-            ((blocked_by,),) = await self._connections.read(_SQL["blocked_by"], asked)
+            found = list(await self._connections.read(_SQL["blocked_by"], asked))
+            blocked_by = _blocker(found[0]) if found else None
         return Sighting(now=now, queue=queue, message=message_of(row), blocked_by=blocked_by)
+
+
+def _blocker(row: sqlite3.Row) -> Blocker:
+    return Blocker(
+        id=row["id"],
+        not_before=instant_of(row["not_before"]),
+        lease_until=optional_instant_of(row["lease_until"]),
+        expires_at=optional_instant_of(row["expires_at"]),
+    )
 
 
 def _depth(queue: str, row: sqlite3.Row | None, now: datetime) -> Depth:

@@ -1,4 +1,6 @@
-SELECT coalesce(
+SELECT blocker.id, blocker.not_before, blocker.lease_until, blocker.expires_at
+FROM sqslite.messages AS blocker
+WHERE blocker.partition_id = $1 AND blocker.id = coalesce(
     (
         SELECT m.id
         FROM sqslite.messages AS m

@@ -1,4 +1,6 @@
-SELECT coalesce(
+SELECT id, not_before, lease_until, expires_at
+FROM messages
+WHERE id = coalesce(
     (
         SELECT min(id)
         FROM messages INDEXED BY messages_delivered_in_group
@@ -20,4 +22,4 @@ SELECT coalesce(
         ORDER BY id
         LIMIT 1
     )
-) AS id
+)
