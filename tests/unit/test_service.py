@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sqslite.domain import limits
-from sqslite.domain.errors import BodyTooLarge, InvalidValue
+from sqslite.domain.errors import BodyTooLarge, InvalidValue, QueueNotFound
 from sqslite.domain.limits import ms
 from sqslite.domain.messages import Accepted, BodyKind, NewMessage
 from sqslite.domain.queues import Defaults
@@ -100,6 +100,24 @@ async def test_a_queue_comes_into_being_with_its_first_good_message_only(own: No
     assert await own.backend.catalog.page("", 10) == []
     await own.enqueue(message(dlq="dead"))
     assert [queue.name for queue in await own.backend.catalog.page("", 10)] == ["orders"]
+
+
+async def test_a_queue_that_must_be_there_does_not_come_into_being(own: Node):
+    with pytest.raises(QueueNotFound):
+        await own.service.enqueue("orders", [message()], create=False)
+    assert await own.backend.catalog.find("orders") is None
+    # One that is deleted meanwhile, behind this node's back, does not come back either.
+    await own.enqueue()
+    await own.backend.catalog.drop("orders")
+    with pytest.raises(QueueNotFound):
+        await own.service.enqueue("orders", [message()], create=False)
+
+
+async def test_a_message_that_was_measured_is_not_measured_again():
+    own = node(defaults=Defaults(body_bytes_max=1))
+    (refused,) = await own.service.enqueue("orders", [message(b"12")])
+    (taken,) = await own.service.enqueue("orders", [message(b"12")], measured=True)
+    assert (type(refused), type(taken)) == (BodyTooLarge, Accepted)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x" * 81])

@@ -63,6 +63,21 @@ async def test_work_done_after_the_lease_ended_can_still_be_acked(own: Node):
     assert own.observer.lease_ages_ms == [60_000.0]
 
 
+async def test_a_lease_stands_until_it_ends_or_is_settled(own: Node):
+    await own.enqueue(message(), message(b"2"))
+    first, second = await own.service.claim("orders", 2, visibility_ms=1_000)
+    await own.service.ack([second.receipt])
+    assert [type(why) for why in await own.service.standing([first.receipt, second.receipt])] == [
+        type(None),
+        MessageNotFound,
+    ]
+    own.shift(1_000)
+    # It has ended, whether or not somebody has settled it.
+    assert isinstance((await own.service.standing([first.receipt]))[0], StaleReceipt)
+    await own.sweep.settle_due()
+    assert isinstance((await own.service.standing([first.receipt]))[0], StaleReceipt)
+
+
 async def test_acks_over_several_queues_are_answered_in_order(own: Node):
     receipts = []
     for queue in ("a", "b", "a", "c", "b"):

@@ -8,10 +8,14 @@ from sqslite.domain.messages import BodyKind, NewMessage
 from sqslite.domain.queues import Defaults, Queue, check_retention
 
 
-def check_message(queue: str, message: NewMessage, defaults: Defaults) -> None:
-    """Raise InvalidValue or BodyTooLarge where no queue of that name could accept the message."""
+def check_message(queue: str, message: NewMessage, defaults: Defaults, measured: bool = False) -> None:
+    """Raise InvalidValue or BodyTooLarge where no queue of that name could accept the message.
+
+    `measured`: its size was held to the limit by another measure.
+    """
     _check_body(message)
-    _check_size(message, defaults.body_bytes_max)
+    if not measured:
+        _check_size(message, defaults.body_bytes_max)
     limits.check_attributes(message.attributes)
     limits.check_range("delay", message.delay_ms or 0, 0, limits.DELAY_MS_MAX)
     limits.check_range("max_retries", message.max_retries, 0, limits.MAX_RETRIES_MAX)
@@ -29,9 +33,10 @@ def check_message(queue: str, message: NewMessage, defaults: Defaults) -> None:
         check_retention("retention_ms", message.retention_ms, defaults)
 
 
-def check_for_queue(queue: Queue, message: NewMessage, defaults: Defaults) -> None:
-    """Raise InvalidValue or BodyTooLarge where this queue's settings do not allow the message."""
-    _check_size(message, queue.settings.body_bytes_max or defaults.body_bytes_max)
+def check_for_queue(queue: Queue, message: NewMessage, defaults: Defaults, measured: bool = False) -> None:
+    """Raise InvalidValue or BodyTooLarge where this queue's settings do not allow the message; `measured` as above."""
+    if not measured:
+        _check_size(message, queue.settings.body_bytes_max or defaults.body_bytes_max)
     if queue.settings.fifo and message.group_id is None:
         raise InvalidValue("group_id", None, f"given for each message of {queue.name}, which is a FIFO queue")
 

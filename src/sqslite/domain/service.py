@@ -10,7 +10,14 @@ from msgspec import Struct
 from sqslite.domain import limits
 from sqslite.domain.accepting import check_for_queue, check_message, resolved
 from sqslite.domain.directory import QueueDirectory
-from sqslite.domain.errors import InvalidValue, MessageNotFound, SqsliteError, StaleReceipt, StoreUnavailable
+from sqslite.domain.errors import (
+    InvalidValue,
+    MessageNotFound,
+    QueueNotFound,
+    SqsliteError,
+    StaleReceipt,
+    StoreUnavailable,
+)
 from sqslite.domain.leases import Acked, Lease, Receipt, Refusal
 from sqslite.domain.messages import Accepted, Delivery, NewMessage, Received
 from sqslite.domain.ports import Claim, Clock, Entropy, Expired, Extension, Observer, PartitionDropped, Store, Wakeups
@@ -64,20 +71,26 @@ class QueueService:
         self._tally = tally
         self._defaults = defaults
 
-    async def enqueue(self, queue: str, messages: Sequence[NewMessage]) -> list[Accepted | SqsliteError]:
+    async def enqueue(
+        self, queue: str, messages: Sequence[NewMessage], *, create: bool = True, measured: bool = False
+    ) -> list[Accepted | SqsliteError]:
         """Enqueue messages; each gets its id or the reason why it was refused, in order.
 
-        A queue comes into being with its first message. A message whose dedup_id was accepted before is answered with
-        the id of that one. Raises InvalidValue for a bad queue name.
+        A queue comes into being with its first message, unless `create` is false. A message whose dedup_id was accepted
+        before is answered with the id of that one. `measured`: the caller has held the sizes to the queue's limit by
+        its own measure, which may count other bytes than are stored. Raises InvalidValue for a bad queue name, and
+        QueueNotFound.
         """
         limits.check_queue_name("queue", queue)
-        faults = [_fault(check_message, queue, message, self._defaults) for message in messages]
+        faults = [_fault(check_message, queue, message, self._defaults, measured) for message in messages]
         if all(faults):
             return [fault for fault in faults if fault]
         for _ in range(DROPS_MAX):
-            target = await self._directory.ensure(queue)
+            target = await (self._directory.ensure(queue) if create else self._directory.find(queue))
+            if target is None:
+                raise QueueNotFound(queue)
             try:
-                return await self._enqueue_to(target, messages, faults)
+                return await self._enqueue_to(target, messages, faults, measured)
             except PartitionDropped:
                 self._directory.forget(queue)
         raise StoreUnavailable(f"queue {queue} is being purged or deleted again and again")
@@ -179,15 +192,34 @@ class QueueService:
         settled = iter(await self._per_partition(sound, lambda nack: nack.receipt.partition_id, settle))
         return [fault or next(settled) for fault in faults]
 
+    async def standing(self, receipts: Sequence[Receipt]) -> list[SqsliteError | None]:
+        """Whether each lease still stands; None, or why not, in order: StaleReceipt once it has ended.
+
+        A message whose lease has ended may be acked all the same, where its receipt is the latest.
+        """
+
+        async def look(partition_id: int, part: Sequence[Receipt]) -> list[SqsliteError | None]:
+            held = await self._store.held(partition_id, part)
+            return [
+                _refused(receipt.message_id, lease)
+                if isinstance(lease, Refusal)
+                else StaleReceipt(receipt.message_id)
+                if lease.lease_until <= held.now
+                else None
+                for receipt, lease in zip(part, held.leases, strict=True)
+            ]
+
+        return await self._per_partition(receipts, lambda receipt: receipt.partition_id, look)
+
     async def release(self, deliveries: Sequence[Received]) -> None:
         """Give deliveries back that reached nobody, so that others need not wait for their leases to end."""
         await self.nack([Nack(delivery.receipt, Wish(delay_ms=0)) for delivery in deliveries])
 
     async def _enqueue_to(
-        self, target: Queue, messages: Sequence[NewMessage], faults: Sequence[SqsliteError | None]
+        self, target: Queue, messages: Sequence[NewMessage], faults: Sequence[SqsliteError | None], measured: bool
     ) -> list[Accepted | SqsliteError]:
         refusals = [
-            fault or _fault(check_for_queue, target, message, self._defaults)
+            fault or _fault(check_for_queue, target, message, self._defaults, measured)
             for fault, message in zip(faults, messages, strict=True)
         ]
         sound = [
