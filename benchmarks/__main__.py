@@ -1,17 +1,34 @@
-"""`python -m benchmarks [MODE]`: without a mode, the short table of full cycles on every store."""
+"""`python -m benchmarks [MODE]`: without a mode, the short table of full cycles beside other queues."""
+
+import sys
 
 import click
 
-from benchmarks import cycles, fairness, pinned_snapshot, wakeups
+from benchmarks import comparison, fairness, pinned_snapshot, wakeups
+from benchmarks.contenders import CONTENDERS
 
 
 @click.group(invoke_without_command=True)
-@click.option("--seconds", default=5.0, show_default=True, help="How long each row is measured.")
+@click.option("--seconds", default=5.0, show_default=True, help="How long each figure is measured.")
+@click.option("--connections", default=64, show_default=True, help="Connections with one call under way each.")
+@click.option("--drivers", default=1, show_default=True, help="Driver processes that share the connections.")
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice([contender.key for contender in CONTENDERS]),
+    help="Measure this one; may be given several times.",
+)
+@click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
 @click.pass_context
-def main(context: click.Context, seconds: float) -> None:
+def main(
+    context: click.Context, seconds: float, connections: int, drivers: int, only: tuple[str, ...], markdown: bool
+) -> None:
     """Benchmarks of sqslite; each starts what it needs and stops it again."""
     if context.invoked_subcommand is None:
-        cycles.run(seconds)
+        fine = comparison.run(
+            seconds=seconds, connections=connections, processes=drivers, only=only, markdown=markdown
+        )
+        sys.exit(0 if fine else 1)
 
 
 @main.command("pinned-snapshot")
@@ -36,4 +53,6 @@ def waking(rounds: int) -> None:
     wakeups.run(rounds)
 
 
-main(prog_name="benchmarks")
+# Driver processes import this module again, under another name.
+if __name__ == "__main__":
+    main(prog_name="benchmarks")

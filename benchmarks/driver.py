@@ -1,122 +1,117 @@
-"""A closed-loop HTTP driver, lean enough not to be the bottleneck: each connection has one request under way."""
+"""The driver: processes of their own that keep up closed loops, and their own CPU time told apart from the servers'."""
 
 import asyncio
-import json
+import contextlib
+import multiprocessing
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from statistics import quantiles
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 
-HEAD_END = b"\r\n\r\n"
-LENGTH = b"content-length:"
+import uvloop
+
+from benchmarks import sql_loops
+from benchmarks.exchange import Exchange
+from benchmarks.flows import FLOWS, rounds
+from benchmarks.load import MISSING_AFTER_S, Load, Tally
+
+ANSWER_S_MAX = 15.0
 
 
-class Connection(asyncio.Protocol):
-    """One keep-alive connection."""
+class Driver:
+    """A number of processes that share the connections of a load."""
 
-    def __init__(self) -> None:
-        self._transport: asyncio.Transport | None = None
-        self._buffer = b""
-        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
+        # Started now: neither starting nor importing is to fall into what is measured.
+        for ready in [self._pool.submit(time.sleep, 0.1) for _ in range(processes)]:
+            ready.result()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head, found, rest = self._buffer.partition(HEAD_END)
-        if not found:
-            return
-        lowered = head.lower()
-        start = lowered.index(LENGTH) + len(LENGTH)
-        size = int(lowered[start:].partition(b"\r")[0])
-        if len(rest) >= size and self._answer is not None:
-            self._buffer = rest[size:]
-            self._answer.set_result((int(head[9:12]), rest[:size]))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(exc or ConnectionError("the server closed the connection"))
-
-    async def request(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
-        """Send a request and wait for its answer: status and body."""
-        assert self._transport is not None
-        self._answer = asyncio.get_running_loop().create_future()
-        head = f"{method} {path} HTTP/1.1\r\nhost: bench\r\ncontent-length: {len(body)}\r\n\r\n"
-        self._transport.write(head.encode() + body)
-        return await self._answer
+    def start(self, load: Load) -> "Running":
+        """Set the load going; it keeps to its times by itself."""
+        shares = [
+            load.connections // self._processes + (place < load.connections % self._processes)
+            for place in range(self._processes)
+        ]
+        return Running([self._pool.submit(drive, replace(load, connections=share)) for share in shares if share])
 
     def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+        """End the processes."""
+        self._pool.shutdown(cancel_futures=True)
 
 
-@dataclass
-class Result:
-    """What a closed loop measured. Latencies are per round, in milliseconds."""
+class Running:
+    """A load under way."""
 
-    rounds: int = 0
-    duration_s: float = 0.0
-    latencies_ms: list[float] = field(default_factory=list)
+    def __init__(self, tallies: list) -> None:  # type: ignore[type-arg]
+        self._tallies = tallies
 
-    @property
-    def per_second(self) -> float:
-        return self.rounds / self.duration_s
-
-    def percentile_ms(self, percent: int) -> float:
-        return quantiles(self.latencies_ms, n=100)[percent - 1]
+    def tally(self) -> Tally:
+        """Wait for its end. Raises what any process met."""
+        first, *others = [future.result() for future in self._tallies]
+        for other in others:
+            first.add(other)
+        return first
 
 
-Round = Callable[[Connection], Awaitable[int]]
+@contextlib.contextmanager
+def driver(processes: int) -> Iterator[Driver]:
+    """Driver processes for the time of the block."""
+    opened = Driver(processes)
+    try:
+        yield opened
+    finally:
+        opened.close()
 
 
-async def closed_loop(port: int, connections: int, duration_s: float, one_round: Round) -> Result:
-    """Have every connection do rounds for the duration; a round returns how many units it did."""
+def drive(load: Load) -> Tally:
+    """One process's share of the load."""
+    return uvloop.run(_drive(load))
+
+
+async def _drive(load: Load) -> Tally:
+    tally = Tally(load.starts_at, load.ends_at)
+    cpu = asyncio.create_task(_cpu_s(load))
+    ends_in_s = load.ends_at - time.monotonic() + MISSING_AFTER_S + ANSWER_S_MAX
+    try:
+        async with asyncio.timeout(ends_in_s):
+            if load.flow in FLOWS:
+                await _exchange(load, tally)
+            else:
+                await sql_loops.run(load, tally)
+    except TimeoutError:
+        raise TimeoutError(f"no answer {ends_in_s:.0f} s after the start") from None
+    tally.cpu_s = await cpu
+    return tally
+
+
+async def _exchange(load: Load, tally: Tally) -> None:
+    single, batch, parse = FLOWS[load.flow]
+    cycle = single if load.batch == 1 else batch
     loop = asyncio.get_running_loop()
-    opened = [(await loop.create_connection(Connection, "127.0.0.1", port))[1] for _ in range(connections)]
-    result = Result()
-    started = time.perf_counter()
-    end = started + duration_s
+    tasks: set[asyncio.Task[None]] = set()
 
-    async def rounds(connection: Connection) -> None:
-        while (before := time.perf_counter()) < end:
-            # Two steps: `+=` would read the count before the await and write it after, over what others counted.
-            done = await one_round(connection)
-            result.rounds += done
-            result.latencies_ms.append((time.perf_counter() - before) * 1_000)
+    async def connect(exchange: Exchange) -> None:
+        try:
+            await loop.create_connection(lambda: exchange, "127.0.0.1", int(load.address))
+        except OSError as failed:
+            exchange.done.set_exception(failed)
 
-    await asyncio.gather(*[rounds(connection) for connection in opened])
-    result.duration_s = time.perf_counter() - started
-    for connection in opened:
-        connection.close()
-    return result
+    def reconnect(exchange: Exchange) -> None:
+        task = loop.create_task(connect(exchange))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
-
-async def health(connection: Connection) -> int:
-    """The ceiling: a route that does nothing."""
-    status, _ = await connection.request("GET", "/healthz")
-    assert status == 200, status
-    return 1
+    exchanges = [Exchange(rounds(cycle, load, tally), parse, reconnect) for _ in range(load.connections)]
+    for exchange in exchanges:
+        await connect(exchange)
+    await asyncio.gather(*[exchange.done for exchange in exchanges])
 
 
-def full_cycle(queue: str, batch: int, delivered: set[int]) -> Round:
-    """Enqueue one message `batch` times, receive up to `batch`, ack each; counts what was acked."""
-
-    async def cycle(connection: Connection) -> int:
-        for _ in range(batch):
-            status, answer = await connection.request("POST", f"/v1/queues/{queue}/messages", b'{"body":{"n":1}}')
-            assert status == 201, answer
-        asked = json.dumps({"max": batch}).encode()
-        status, answer = await connection.request("POST", f"/v1/queues/{queue}:receive", asked)
-        assert status == 200, answer
-        messages = json.loads(answer)
-        for message in messages:
-            assert message["id"] not in delivered, f"message {message['id']} was delivered twice"
-            delivered.add(message["id"])
-            proof = json.dumps({"receipt": message["receipt"]}).encode()
-            status, answer = await connection.request("POST", f"/v1/messages/{message['id']}:ack", proof)
-            assert status == 200, answer
-        return len(messages)
-
-    return cycle
+async def _cpu_s(load: Load) -> float:
+    """This process's CPU time between start and end."""
+    await asyncio.sleep(max(0.0, load.starts_at - time.monotonic()))
+    before_s = time.process_time()
+    await asyncio.sleep(max(0.0, load.ends_at - time.monotonic()))
+    return time.process_time() - before_s

@@ -9,8 +9,8 @@ from statistics import quantiles
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.driver import Connection
-from benchmarks.servers import Sqslite, postgres, sqslite
+from benchmarks.connection import Connection
+from benchmarks.servers import Server, postgres, sqslite
 
 QUIET_TENANTS = 9
 CONSUMERS = 8
@@ -54,7 +54,7 @@ def run(flood: int, duration_s: float) -> None:
 
 
 async def _measured(
-    server: Sqslite, queue: str, fair: bool, backlog: int, duration_s: float
+    server: Server, queue: str, fair: bool, backlog: int, duration_s: float
 ) -> tuple[list[float], int]:
     """Dwell times of the quiet tenants (of what never came, all the time since it was sent), and the flood's share."""
     loop = asyncio.get_running_loop()

@@ -12,8 +12,8 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.driver import Connection
-from benchmarks.servers import Sqslite, postgres, sqslite
+from benchmarks.connection import Connection
+from benchmarks.servers import Server, postgres, sqslite
 
 PARKED = 1_000
 ARRIVING_AT_ONCE = 20
@@ -56,7 +56,7 @@ def run(rounds: int) -> None:
     Console(width=120).print(table)
 
 
-def _measured(producing: Sqslite, waiting: Sqslite, rounds: int, database_url: str | None = None) -> list[str]:
+def _measured(producing: Server, waiting: Server, rounds: int, database_url: str | None = None) -> list[str]:
     """One row: wake-ups from one node to the other, and the cost of who waits at the other."""
     since_sent_ms, since_committed_ms = asyncio.run(_wake_ups(producing.port, waiting.port, rounds))
     percentiles = quantiles(since_sent_ms, n=100)
@@ -104,7 +104,7 @@ async def _wake_ups(producing_port: int, waiting_port: int, rounds: int) -> tupl
     return since_sent_ms, since_committed_ms
 
 
-async def _cost(server: Sqslite, parked: int, queues: int, database_url: str | None) -> tuple[float, str]:
+async def _cost(server: Server, parked: int, queues: int, database_url: str | None) -> tuple[float, str]:
     """The server's CPU in percent of one core while receives are parked at it, and the database connections then."""
     connections = [await _connected(server.port) for _ in range(parked)]
     polls = []

@@ -1,0 +1,198 @@
+"""The short table: full cycles of sqslite and of others, in one run, with one driver, on one machine."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import quantiles
+
+from rich.table import Table
+
+from benchmarks import report
+from benchmarks.contenders import (
+    BATCH_QUEUE,
+    CONTENDERS,
+    SINGLE_QUEUE,
+    Contender,
+    NotThere,
+    Surroundings,
+    Target,
+    versions,
+)
+from benchmarks.driver import Driver, driver
+from benchmarks.load import Load, Tally
+from benchmarks.servers import ProcessTree, postgres_server, scratch
+
+COLUMNS = (
+    "",
+    "to sqslite, PG",
+    "of ceiling",
+    "messages/s",
+    "p50 ms",
+    "p99 ms",
+    "driver µs",
+    "server µs",
+    "PG µs",
+    "lost, doubled",
+)
+EXPLANATION = (
+    "A cycle is enqueue, receive, ack; p50 and p99 are of whole cycles, of all the messages in a batch. First of all "
+    "the ratios of messages/s: to the row sqslite, PostgreSQL, and to the ceiling. µs: CPU time for each message. Each "
+    "message that was enqueued must have been acked once: what was not is lost, what was more often is doubled."
+)
+REFERENCE, CEILING = "postgres", "litestar"
+WARM_UP_S = 1.0
+CONNECTING_S = 0.5
+BATCH = 100
+# Enough to keep every server busy with batches; more only makes the line longer.
+BATCH_CONNECTIONS = 8
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a load of one kind did to a contender, CPU in microseconds for each message; or why there is nothing."""
+
+    name: str
+    key: str
+    per_second: float = 0.0
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+    driver_us: float | None = None
+    server_us: float | None = None
+    postgres_us: float | None = None
+    balance: str = ""
+    instead: str = ""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A section of the table."""
+
+    title: str
+    queue: str
+    batch: int
+    connections: int
+
+
+def run(*, seconds: float, connections: int, processes: int, only: Sequence[str], markdown: bool) -> bool:
+    """Measure, print the table, and tell whether nothing was lost or doubled and nothing failed."""
+    kinds = (
+        Kind(f"one message a call, {connections} connections", SINGLE_QUEUE, 1, connections),
+        Kind(f"batches of {BATCH}, {BATCH_CONNECTIONS} connections", BATCH_QUEUE, BATCH, BATCH_CONNECTIONS),
+    )
+    chosen = [contender for contender in CONTENDERS if not only or contender.key in only]
+    measured: dict[Kind, list[Measurement]] = {kind: [] for kind in kinds}
+    with scratch() as folder, postgres_server() as database, driver(processes) as drivers:
+        around = Surroundings(folder, database)
+        remarks = [*report.machine(folder), _said(versions(around))]
+        for contender in chosen:
+            print(f"{contender.name} …", file=sys.stderr)
+            for kind, measurement in zip(kinds, _both(contender, around, drivers, kinds, seconds), strict=True):
+                measured[kind].append(measurement)
+    title = f"Full cycles (enqueue, receive, ack), {seconds:g} s for each figure, {processes} driver process(es)"
+    made = report.table(title, COLUMNS, markdown=markdown)
+    for kind, rows in measured.items():
+        _fill(made, kind, rows)
+    everything = [row for rows in measured.values() for row in rows]
+    reasons = dict.fromkeys(f"{row.name}: {row.instead}." for row in everything if row.instead)
+    report.show(made, markdown=markdown, title=title, remarks=[*reasons, EXPLANATION, *remarks])
+    return all(row.balance.startswith(("0, 0", "–")) or _absent(row) for row in everything)
+
+
+def _both(
+    contender: Contender, around: Surroundings, drivers: Driver, kinds: Sequence[Kind], seconds: float
+) -> list[Measurement]:
+    done: list[Measurement] = []
+    try:
+        with contender.start(around) as target:
+            for kind in kinds:
+                done.append(_measured(contender, target, drivers, kind, seconds))
+    except NotThere as absent:
+        reason = f"not there: {absent}"
+    except Exception as failed:
+        reason = f"failed: {type(failed).__name__}: {failed}"
+    else:
+        return done
+    return [*done, *[Measurement(contender.name, contender.key, instead=reason) for _ in kinds[len(done) :]]]
+
+
+def _measured(contender: Contender, target: Target, drivers: Driver, kind: Kind, seconds: float) -> Measurement:
+    starts_at = time.monotonic() + CONNECTING_S + WARM_UP_S
+    load = Load(
+        contender.flow, target.address, kind.queue, kind.connections, kind.batch, starts_at, starts_at + seconds
+    )
+    running = drivers.start(load)
+    used = _cpu_used_s(target, load)
+    tally = running.tally()
+    if not tally.messages:
+        raise RuntimeError("not one cycle ended in time")
+    percentiles = quantiles(tally.latencies_ms, n=100) if len(tally.latencies_ms) > 1 else tally.latencies_ms * 99
+    server_us, postgres_us = [None if cpu_s is None else cpu_s / tally.messages * 1e6 for cpu_s in used]
+    return Measurement(
+        contender.name,
+        contender.key,
+        tally.messages / seconds,
+        percentiles[49],
+        percentiles[98],
+        tally.cpu_s / tally.messages * 1e6,
+        server_us,
+        postgres_us,
+        _balance(tally) if contender.keeps else "–",
+    )
+
+
+def _cpu_used_s(target: Target, load: Load) -> list[float | None]:
+    """CPU seconds that server and PostgreSQL use between start and end of the load, which this waits for."""
+    trees = (target.server, target.postgres)
+    time.sleep(max(0.0, load.starts_at - time.monotonic()))
+    before_s = [_cpu_s(tree) for tree in trees]
+    time.sleep(max(0.0, load.ends_at - time.monotonic()))
+    after_s = [_cpu_s(tree) for tree in trees]
+    return [
+        None if before is None or after is None else after - before
+        for before, after in zip(before_s, after_s, strict=True)
+    ]
+
+
+def _cpu_s(tree: ProcessTree | None) -> float | None:
+    return None if tree is None else tree.cpu_s()
+
+
+def _balance(tally: Tally) -> str:
+    """How many of the messages enqueued were never acked, and how many deliveries were one too many."""
+    enqueued, acked = Counter(tally.enqueued), Counter(tally.acked)
+    lost, doubled = enqueued - acked, acked - enqueued
+    return f"{lost.total():,}, {doubled.total():,} of {enqueued.total():,}"
+
+
+def _fill(made: Table, kind: Kind, rows: Sequence[Measurement]) -> None:
+    by_key = {row.key: row.per_second for row in rows if not row.instead}
+    made.add_section()
+    made.add_row(kind.title, *[""] * (len(COLUMNS) - 1), style="bold")
+    for row in rows:
+        if row.instead:
+            made.add_row(row.name, row.instead.partition(":")[0])
+            continue
+        made.add_row(
+            row.name,
+            _ratio(row.per_second, by_key.get(REFERENCE)),
+            _ratio(row.per_second, by_key.get(CEILING)),
+            f"{row.per_second:,.0f}",
+            f"{row.p50_ms:.1f}",
+            f"{row.p99_ms:.1f}",
+            *["" if cpu is None else f"{cpu:,.0f}" for cpu in (row.driver_us, row.server_us, row.postgres_us)],
+            row.balance,
+        )
+
+
+def _ratio(figure: float, of: float | None) -> str:
+    return f"{figure / of:.2f}" if of else ""
+
+
+def _said(parts: dict[str, str]) -> str:
+    return "; ".join(f"{name} {value}" if " " not in name else f"{name} ({value})" for name, value in parts.items()) + "."
+
+
+def _absent(row: Measurement) -> bool:
+    return row.instead.startswith("not there")

@@ -1,0 +1,201 @@
+"""Full cycles as each server speaks: enqueue, receive until all of as many have come, ack."""
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from benchmarks.exchange import Answer, Flow, Parser, Request, beanstalk_answer, http_answer
+from benchmarks.load import Load, Tally
+
+Cycle = Callable[[Load, Tally], Generator[Request, list[Answer], None]]
+PAYLOAD = b'{"task":"process-order","order":{"id":1234567,"amount":"1.50","items":[1,2,3]},"note":"as it is sent"}'
+VISIBILITY_S = 60
+# What AmazonSQS takes and gives at most at a time.
+SQS_BATCH_MAX = 10
+
+_decoded = msgspec.json.Decoder().decode
+_encoded = msgspec.json.Encoder().encode
+
+
+class _Message(msgspec.Struct):
+    id: int
+    receipt: str
+
+
+_messages = msgspec.json.Decoder(list[_Message]).decode
+
+
+def rounds(cycle: Cycle, load: Load, tally: Tally) -> Flow:
+    """Cycle after cycle until the end."""
+    while (began_at := time.monotonic()) < load.ends_at:
+        yield from cycle(load, tally)
+        tally.cycle_done(began_at, load.batch)
+
+
+def post(path: str, body: bytes, headers: str = "") -> Request:
+    """An HTTP request, ready to be sent, that has one answer."""
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {len(body)}\r\n\r\n"
+    return head.encode() + body, 1
+
+
+def rest(load: Load, tally: Tally) -> Flow:
+    """One message over sqslite's REST interface."""
+    ((status, body),) = yield _once(load.queue, "enqueue")
+    _granted(status, body)
+    tally.enqueued.append(_decoded(body)["id"])
+    while True:
+        ((status, body),) = yield _once(load.queue, "receive")
+        _granted(status, body)
+        for message in _messages(body):
+            proof = b'{"receipt":"%b"}' % message.receipt.encode()
+            ((status, body),) = yield post(f"/v1/messages/{message.id}:ack", proof)
+            _granted(status, body)
+            tally.acked.append(message.id)
+            return
+        if tally.given_up():
+            return
+
+
+def rest_batch(load: Load, tally: Tally) -> Flow:
+    """As many messages as make a batch, in one call each."""
+    ((status, body),) = yield _once(load.queue, "enqueue_batch", load.batch)
+    _granted(status, body)
+    tally.enqueued.extend(result["id"] for result in _decoded(body)["results"])
+    missing = load.batch
+    while missing:
+        ((status, body),) = yield _once(load.queue, "receive", missing)
+        _granted(status, body)
+        messages = _messages(body)
+        if messages:
+            acks = {"acks": [{"receipt": message.receipt} for message in messages]}
+            ((status, body),) = yield post("/v1/messages:ack", _encoded(acks))
+            _granted(status, body)
+            assert b"error" not in body, body
+            tally.acked.extend(message.id for message in messages)
+            missing -= len(messages)
+        elif tally.given_up():
+            return
+
+
+def nothing(load: Load, tally: Tally) -> Flow:
+    """The same calls, as many and as long, to a server that does nothing with them."""
+    if load.batch == 1:
+        calls = [("enqueue", 1), ("receive", 1), ("ack", 1)]
+    else:
+        calls = [("enqueue_batch", load.batch), ("receive", load.batch), ("ack_batch", load.batch)]
+    for name, count in calls:
+        ((status, body),) = yield _once(load.queue, name, count)
+        _granted(status, body)
+
+
+def sqs(load: Load, tally: Tally) -> Flow:
+    """As AmazonSQS has it: JSON, ten at a time at most."""
+    url = f"http://localhost/123456789012/{load.queue}"
+    for some in _tens(load.batch):
+        if load.batch == 1:
+            sent = yield from _sqs("SendMessage", QueueUrl=url, MessageBody=PAYLOAD.decode())
+            tally.enqueued.append(UUID(sent["MessageId"]).int)
+        else:
+            entries = [{"Id": str(place), "MessageBody": PAYLOAD.decode()} for place in range(some)]
+            sent = yield from _sqs("SendMessageBatch", QueueUrl=url, Entries=entries)
+            tally.enqueued.extend(UUID(entry["MessageId"]).int for entry in sent["Successful"])
+    missing = load.batch
+    while missing:
+        asked = min(missing, SQS_BATCH_MAX)
+        received = yield from _sqs("ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=asked)
+        messages = received.get("Messages", [])
+        if not messages and tally.given_up():
+            return
+        if messages and load.batch == 1:
+            yield from _sqs("DeleteMessage", QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
+        elif messages:
+            entries = [
+                {"Id": str(place), "ReceiptHandle": message["ReceiptHandle"]} for place, message in enumerate(messages)
+            ]
+            deleted = yield from _sqs("DeleteMessageBatch", QueueUrl=url, Entries=entries)
+            assert not deleted.get("Failed"), deleted
+        tally.acked.extend(UUID(message["MessageId"]).int for message in messages)
+        missing -= len(messages)
+
+
+def beanstalk(load: Load, tally: Tally) -> Flow:
+    """The beanstalk protocol; a batch is as many commands in one write."""
+    put = b"put 0 0 %d %d\r\n%b\r\n" % (VISIBILITY_S, len(PAYLOAD), PAYLOAD)
+    answers = yield put * load.batch, load.batch
+    tally.enqueued.extend(_beanstalk_id(b"INSERTED", answer.body) for answer in answers)
+    answers = yield b"reserve\r\n" * load.batch, load.batch
+    ids = [_beanstalk_id(b"RESERVED", answer.body) for answer in answers]
+    answers = yield b"".join(b"delete %d\r\n" % job for job in ids), load.batch
+    assert all(answer.body == b"DELETED" for answer in answers), answers
+    tally.acked.extend(ids)
+
+
+FLOWS: dict[str, tuple[Cycle, Cycle, Parser]] = {
+    "rest": (rest, rest_batch, http_answer),
+    "nothing": (nothing, nothing, http_answer),
+    "sqs": (sqs, sqs, http_answer),
+    "beanstalk": (beanstalk, beanstalk, beanstalk_answer),
+}
+"""Each flow's cycle of one message, that of a batch, and how its answers are read."""
+
+_prepared: dict[tuple[str, str, int], Request] = {}
+
+
+def _once(queue: str, name: str, count: int = 1) -> Request:
+    """A request that is the same each time, put together the first time."""
+    key = (queue, name, count)
+    if (found := _prepared.get(key)) is None:
+        found = _prepared[key] = _rest_request(queue, name, count)
+    return found
+
+
+def _rest_request(queue: str, name: str, count: int) -> Request:
+    message = b'{"body":%b}' % PAYLOAD
+    receipt = b'{"receipt":"%b"}' % (b"A" * 50)
+    match name:
+        case "enqueue":
+            return post(f"/v1/queues/{queue}/messages", message)
+        case "enqueue_batch":
+            return post(f"/v1/queues/{queue}/messages:batch", b'{"messages":[%b]}' % b",".join([message] * count))
+        case "receive":
+            wanted = b'{"max":%d,"visibility_ms":%d}' % (count, VISIBILITY_S * 1_000)
+            return post(f"/v1/queues/{queue}:receive", wanted)
+        case "ack":
+            return post("/v1/messages/1234567:ack", receipt)
+        case "ack_batch":
+            return post("/v1/messages:ack", b'{"acks":[%b]}' % b",".join([receipt] * count))
+    raise ValueError(name)
+
+
+def _sqs(action: str, **parameters: object) -> Generator[Request, list[Answer], Any]:
+    headers = (
+        f"x-amz-target: AmazonSQS.{action}\r\ncontent-type: application/x-amz-json-1.0\r\nauthorization: "
+        "AWS4-HMAC-SHA256 Credential=bench/20260101/us-east-1/sqs/aws4_request, SignedHeaders=host, Signature=0\r\n"
+    )
+    ((status, body),) = yield post("/", _encoded(parameters), headers)
+    _granted(status, body)
+    return _decoded(body) if body else {}
+
+
+def create_sqs_queue(queue: str) -> bytes:
+    """The request that makes a queue, for a server where none comes into being by itself."""
+    return next(_sqs("CreateQueue", QueueName=queue, Attributes={"VisibilityTimeout": str(VISIBILITY_S)}))[0]
+
+
+def _tens(count: int) -> Iterator[int]:
+    while count > 0:
+        yield min(count, SQS_BATCH_MAX)
+        count -= SQS_BATCH_MAX
+
+
+def _beanstalk_id(word: bytes, line: bytes) -> int:
+    assert line.startswith(word), line
+    return int(line.split()[1])
+
+
+def _granted(status: int, body: bytes) -> None:
+    if not 200 <= status < 300:
+        raise RuntimeError(f"answered {status}: {body[:200]!r}")
