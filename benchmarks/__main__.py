@@ -25,9 +25,7 @@ def main(
 ) -> None:
     """Benchmarks of sqslite; each starts what it needs and stops it again."""
     if context.invoked_subcommand is None:
-        fine = comparison.run(
-            seconds=seconds, connections=connections, processes=drivers, only=only, markdown=markdown
-        )
+        fine = comparison.run(seconds=seconds, connections=connections, processes=drivers, only=only, markdown=markdown)
         sys.exit(0 if fine else 1)
 
 

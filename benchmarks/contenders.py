@@ -18,6 +18,8 @@ from benchmarks import flows
 from benchmarks.servers import Postgres, ProcessTree, Server, ask, free_port, running, sqslite
 from benchmarks.sql_loops import BARE_TABLE
 
+# beanstalkd knows no batches and syncs for each command; more at a time would only make the cycle longer.
+PIPELINED = 10
 SINGLE_QUEUE, BATCH_QUEUE = "bench-single", "bench-batch"
 
 
@@ -44,12 +46,13 @@ class Target:
 
 @dataclass(frozen=True)
 class Contender:
-    """A row of the table. Where nothing is kept, nothing can be checked."""
+    """A row of the table. `batch_max`: as many as it takes at a time; where nothing is kept, nothing can be checked."""
 
     key: str
     name: str
     flow: str
     start: Callable[[Surroundings], AbstractContextManager[Target]]
+    batch_max: int = 1_000
     keeps: bool = True
 
 
@@ -141,8 +144,8 @@ CONTENDERS = (
     Contender("sqlite", "sqslite, SQLite", "rest", _sqlite),
     Contender("postgres", "sqslite, PostgreSQL", "rest", _on_postgres(1)),
     Contender("postgres-2", "sqslite, PostgreSQL, 2 workers", "rest", _on_postgres(2)),
-    Contender("beanstalkd", "beanstalkd -f0", "beanstalk", _beanstalkd),
-    Contender("moto", "moto's server", "sqs", _moto),
+    Contender("beanstalkd", "beanstalkd -f0", "beanstalk", _beanstalkd, PIPELINED),
+    Contender("moto", "moto's server", "sqs", _moto, flows.SQS_BATCH_MAX),
     Contender("psycopg", "psycopg, three statements", "bare", _bare_psycopg),
     Contender("pgmq", "psycopg, pgmq's functions", "pgmq", _pgmq),
 )

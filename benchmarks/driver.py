@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import multiprocessing
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 
 import uvloop
@@ -44,7 +44,7 @@ class Driver:
 class Running:
     """A load under way."""
 
-    def __init__(self, tallies: list) -> None:  # type: ignore[type-arg]
+    def __init__(self, tallies: Sequence[Future[Tally]]) -> None:
         self._tallies = tallies
 
     def tally(self) -> Tally:

@@ -16,6 +16,8 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes
+    last: bool = False
+    """The server ends the connection after it."""
 
 
 Request = tuple[bytes, int]
@@ -35,6 +37,7 @@ class Exchange(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._request: bytes | None = None
         self._awaited = 0
+        self._ended = False
         self._buffer = b""
         self._answers: list[Answer] = []
 
@@ -44,7 +47,7 @@ class Exchange(asyncio.Protocol):
         if self._request is None:
             self._advance(None)
         else:
-            transport.write(self._request)
+            self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         self._buffer = self._buffer + data if self._buffer else data
@@ -61,12 +64,11 @@ class Exchange(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self.done.done():
             return
-        if self._awaited and not self._answers and not self._buffer and self._request is not None:
-            # A server that ends each connection after its answer; this request came too late for it.
-            self._transport = None
+        if self._ended:
+            self._ended = False
             self._reconnect(self)
         else:
-            self.done.set_exception(exc or ConnectionError("the server closed the connection within an answer"))
+            self.done.set_exception(exc or ConnectionError("the server closed the connection"))
 
     def _advance(self, answers: list[Answer] | None) -> None:
         assert self._transport is not None
@@ -79,7 +81,11 @@ class Exchange(asyncio.Protocol):
             self.done.set_exception(failed)
             self._transport.close()
         else:
-            if not self._transport.is_closing():
+            if answers and answers[-1].last:
+                # The next request waits for the next connection.
+                self._ended = True
+                self._transport.abort()
+            else:
                 self._transport.write(self._request)
 
 
@@ -98,7 +104,8 @@ def http_answer(buffer: bytes, start: int) -> tuple[Answer, int] | None:
     end = body_at + int(buffer[length_at + 14 : line_end])
     if len(buffer) < end:
         return None
-    return Answer(int(buffer[start + 9 : start + 12]), buffer[body_at:end]), end
+    last = buffer.find(b"onnection: close", start, head_end) >= 0
+    return Answer(int(buffer[start + 9 : start + 12]), buffer[body_at:end], last), end
 
 
 def beanstalk_answer(buffer: bytes, start: int) -> tuple[Answer, int] | None:
@@ -108,7 +115,7 @@ def beanstalk_answer(buffer: bytes, start: int) -> tuple[Answer, int] | None:
         return None
     end = line_end + 2
     if buffer.startswith(b"RESERVED", start):
-        size = int(buffer[buffer.rfind(b" ", start, line_end) :line_end])
+        size = int(buffer[buffer.rfind(b" ", start, line_end) : line_end])
         end += size + 2
         if len(buffer) < end:
             return None

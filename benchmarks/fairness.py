@@ -5,6 +5,7 @@ import json
 import time
 from datetime import UTC, datetime
 from statistics import quantiles
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -53,9 +54,7 @@ def run(flood: int, duration_s: float) -> None:
     Console(width=120).print(table)
 
 
-async def _measured(
-    server: Server, queue: str, fair: bool, backlog: int, duration_s: float
-) -> tuple[list[float], int]:
+async def _measured(server: Server, queue: str, fair: bool, backlog: int, duration_s: float) -> tuple[list[float], int]:
     """Dwell times of the quiet tenants (of what never came, all the time since it was sent), and the flood's share."""
     loop = asyncio.get_running_loop()
 
@@ -108,7 +107,7 @@ async def _measured(
     return [*dwells_ms.values(), *waiting_still_ms], served
 
 
-async def _ask(connection: Connection, method: str, path: str, body: object) -> object:
+async def _ask(connection: Connection, method: str, path: str, body: object) -> Any:
     status, answer = await connection.request(method, path, json.dumps(body).encode())
     assert status < 300, answer
     return json.loads(answer)

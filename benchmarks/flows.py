@@ -43,16 +43,13 @@ def post(path: str, body: bytes, headers: str = "") -> Request:
 
 def rest(load: Load, tally: Tally) -> Flow:
     """One message over sqslite's REST interface."""
-    ((status, body),) = yield _once(load.queue, "enqueue")
-    _granted(status, body)
+    body = _granted((yield _once(load.queue, "enqueue")))
     tally.enqueued.append(_decoded(body)["id"])
     while True:
-        ((status, body),) = yield _once(load.queue, "receive")
-        _granted(status, body)
+        body = _granted((yield _once(load.queue, "receive")))
         for message in _messages(body):
             proof = b'{"receipt":"%b"}' % message.receipt.encode()
-            ((status, body),) = yield post(f"/v1/messages/{message.id}:ack", proof)
-            _granted(status, body)
+            _granted((yield post(f"/v1/messages/{message.id}:ack", proof)))
             tally.acked.append(message.id)
             return
         if tally.given_up():
@@ -61,19 +58,16 @@ def rest(load: Load, tally: Tally) -> Flow:
 
 def rest_batch(load: Load, tally: Tally) -> Flow:
     """As many messages as make a batch, in one call each."""
-    ((status, body),) = yield _once(load.queue, "enqueue_batch", load.batch)
-    _granted(status, body)
+    body = _granted((yield _once(load.queue, "enqueue_batch", load.batch)))
     tally.enqueued.extend(result["id"] for result in _decoded(body)["results"])
     missing = load.batch
     while missing:
-        ((status, body),) = yield _once(load.queue, "receive", missing)
-        _granted(status, body)
+        body = _granted((yield _once(load.queue, "receive", missing)))
         messages = _messages(body)
         if messages:
             acks = {"acks": [{"receipt": message.receipt} for message in messages]}
-            ((status, body),) = yield post("/v1/messages:ack", _encoded(acks))
-            _granted(status, body)
-            assert b"error" not in body, body
+            body = _granted((yield post("/v1/messages:ack", _encoded(acks))))
+            assert b'"error"' not in body, body
             tally.acked.extend(message.id for message in messages)
             missing -= len(messages)
         elif tally.given_up():
@@ -87,8 +81,7 @@ def nothing(load: Load, tally: Tally) -> Flow:
     else:
         calls = [("enqueue_batch", load.batch), ("receive", load.batch), ("ack_batch", load.batch)]
     for name, count in calls:
-        ((status, body),) = yield _once(load.queue, name, count)
-        _granted(status, body)
+        _granted((yield _once(load.queue, name, count)))
 
 
 def sqs(load: Load, tally: Tally) -> Flow:
@@ -175,8 +168,7 @@ def _sqs(action: str, **parameters: object) -> Generator[Request, list[Answer], 
         f"x-amz-target: AmazonSQS.{action}\r\ncontent-type: application/x-amz-json-1.0\r\nauthorization: "
         "AWS4-HMAC-SHA256 Credential=bench/20260101/us-east-1/sqs/aws4_request, SignedHeaders=host, Signature=0\r\n"
     )
-    ((status, body),) = yield post("/", _encoded(parameters), headers)
-    _granted(status, body)
+    body = _granted((yield post("/", _encoded(parameters), headers)))
     return _decoded(body) if body else {}
 
 
@@ -196,6 +188,9 @@ def _beanstalk_id(word: bytes, line: bytes) -> int:
     return int(line.split()[1])
 
 
-def _granted(status: int, body: bytes) -> None:
+def _granted(answers: list[Answer]) -> bytes:
+    """The body of the only answer."""
+    ((status, body, _),) = answers
     if not 200 <= status < 300:
         raise RuntimeError(f"answered {status}: {body[:200]!r}")
+    return body

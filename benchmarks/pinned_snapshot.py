@@ -12,18 +12,14 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.direct import direct_queue
 from benchmarks.servers import postgres
-from sqslite.adapters.entropy import SystemEntropy
-from sqslite.adapters.stores.postgres.backend import PostgresBackend
 from sqslite.adapters.stores.postgres.claim_cursor import AlwaysFromTheStart, ClaimCursor, Cursor
-from sqslite.domain.messages import NewMessage
-from sqslite.domain.queues import QueueSettings
 
 BATCH = 100
 CLAIM = 10
 BACKLOG = 1_000
 WINDOWS = 10
-VISIBILITY_MS = 600_000
 # A flow that has become slow shows what it has to show by then.
 FLOW_S_MAX = 150.0
 
@@ -49,34 +45,23 @@ def run(messages: int) -> None:
 async def _flow(url: str, queue_name: str, cursor: Cursor, messages: int) -> list[float]:
     """Messages claimed per second of claiming, a figure for each window of the flow that FLOW_S_MAX has time for."""
     ends = time.perf_counter() + FLOW_S_MAX
-    backend = PostgresBackend(url, cursor=cursor)
-    await backend.open()
-    await backend.migrate()
-    queue = await backend.catalog.ensure(queue_name, QueueSettings())
-    entropy = SystemEntropy()
-    batch = [NewMessage(body=b'{"n":1}', max_retries=5)] * BATCH
-    # autocommit off: the first statement opens the transaction, whose snapshot then stays.
-    pin = await psycopg.AsyncConnection.connect(url)
-    await pin.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
-    await pin.execute("SELECT count(*) FROM sqslite.messages")
-    for _ in range(BACKLOG // BATCH):
-        await backend.store.enqueue(queue.partition_id, batch)
     speeds: list[float] = []
     claimed_in_window, claiming_s = 0, 0.0
-    while len(speeds) < WINDOWS:
-        if speeds and time.perf_counter() > ends:
-            break
-        await backend.store.enqueue(queue.partition_id, batch)
-        for _ in range(BATCH // CLAIM):
-            started = time.perf_counter()
-            deliveries = await backend.store.claim(queue.partition_id, CLAIM, VISIBILITY_MS, entropy.secrets(CLAIM))
-            claiming_s += time.perf_counter() - started
-            assert len(deliveries) == CLAIM
-            await backend.store.ack(queue.partition_id, [delivery.receipt for delivery in deliveries])
-            claimed_in_window += CLAIM
-        if claimed_in_window >= messages // WINDOWS:
-            speeds.append(claimed_in_window / claiming_s)
-            claimed_in_window, claiming_s = 0, 0.0
-    await pin.close()
-    await backend.close()
+    # autocommit off: the first statement opens the transaction, whose snapshot then stays.
+    async with direct_queue(url, queue_name, cursor) as direct, await psycopg.AsyncConnection.connect(url) as pin:
+        await pin.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+        await pin.execute("SELECT count(*) FROM sqslite.messages")
+        await direct.enqueue(BACKLOG)
+        while len(speeds) < WINDOWS and not (speeds and time.perf_counter() > ends):
+            await direct.enqueue(BATCH)
+            for _ in range(BATCH // CLAIM):
+                started = time.perf_counter()
+                deliveries = await direct.claim(CLAIM)
+                claiming_s += time.perf_counter() - started
+                assert len(deliveries) == CLAIM
+                await direct.ack(deliveries)
+                claimed_in_window += CLAIM
+            if claimed_in_window >= messages // WINDOWS:
+                speeds.append(claimed_in_window / claiming_s)
+                claimed_in_window, claiming_s = 0, 0.0
     return speeds

@@ -4,6 +4,7 @@ import os
 import platform
 import time
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 
 from rich import box
@@ -11,32 +12,45 @@ from rich.console import Console
 from rich.table import Table
 
 WIDTH = 150
+MARKDOWN_WIDTH = 1_000
 FSYNCS = 50
 PAGE = bytes(4_096)
 
 
-def table(title: str, columns: Sequence[str], *, markdown: bool, caption: str | None = None) -> Table:
+def table(title: str, columns: Sequence[str], *, markdown: bool) -> Table:
     """An empty table; the first column holds names, the others figures."""
-    made = Table(
-        title=None if markdown else title,
-        caption=None if markdown else caption,
-        box=box.MARKDOWN if markdown else box.HEAVY_HEAD,
-        # In Markdown the dashes of the rule tell on which side a column stands.
-        pad_edge=True,
-    )
+    made = Table(title=title, box=box.MARKDOWN if markdown else box.HEAVY_HEAD)
     for place, column in enumerate(columns):
         made.add_column(column, justify="right" if place else "left", no_wrap=markdown or not place)
     return made
 
 
-def show(made: Table, *, markdown: bool, title: str = "", remarks: Sequence[str] = ()) -> None:
+def add_heading(made: Table, text: str) -> None:
+    """Begin a part of the table."""
+    if made.box is box.MARKDOWN:
+        made.add_row(f"**{text}**")
+    else:
+        made.add_section()
+        made.add_row(text, style="bold")
+
+
+def show(made: Table, remarks: Sequence[str] = ()) -> None:
     """Print it, with the remarks below."""
-    console = Console(width=1_000 if markdown else WIDTH, highlight=False)
-    if markdown and title:
-        console.print(f"**{title}**\n", markup=False)
-    console.print(made)
-    for remark in remarks:
-        console.print(f"- {remark}" if markdown else f"  {remark}", markup=False, soft_wrap=True)
+    console = Console(width=WIDTH, highlight=False)
+    if made.box is not box.MARKDOWN:
+        console.print(made)
+        for remark in remarks:
+            console.print(remark, markup=False)
+        return
+    title, made.title = made.title, None
+    text = StringIO()
+    Console(width=MARKDOWN_WIDTH, file=text).print(made)
+    lines = [line.rstrip() for line in text.getvalue().splitlines() if line.strip()]
+    # A colon tells that figures stand on the right.
+    lines[1] = (
+        "|".join(cell if place < 2 else f"{cell[:-1]}:" for place, cell in enumerate(lines[1].split("|")[:-1])) + "|"
+    )
+    print(f"**{title}**\n", *lines, "", *[f"- {remark}" for remark in remarks], sep="\n")
 
 
 def machine(folder: Path) -> list[str]:

