@@ -6,9 +6,10 @@ import pytest
 
 from sqslite.domain.errors import QueueConflict
 from sqslite.domain.leases import Acked, Refusal
-from sqslite.domain.limits import RETENTION_FOREVER, ms
+from sqslite.domain.limits import REDRIVE_KEPT_MS, RETENTION_FOREVER, ms
 from sqslite.domain.ports import Extension, Held, MoveToDlq, PartitionDropped, RequeueAt, Totals
 from sqslite.domain.queues import QueueSettings
+from tests.conformance.tasks import COMPLETED, begun_task, taken_task
 from tests.conformance.world import World, message
 
 LATE_TRANSACTIONS_MS = 120_000
@@ -125,6 +126,26 @@ class Emptying:
         world.advance(1_000)
         assert await world.store.tidy(10) == 1
         assert await world.store.tidy(10) == 0
+
+    async def test_tidying_forgets_redrive_tasks_that_ended_long_ago_in_pages(self, world: World):
+        dead = await world.queue("dead")
+        tasks = []
+        for _ in range(3):
+            tasks.append(await taken_task(world, dead))
+            await world.redrives.finish(tasks[-1], COMPLETED)
+            world.advance(1_000)
+        cancelled, running = await begun_task(world, dead), await begun_task(world, await world.queue("other"))
+        await world.redrives.cancel(dead.partition_id, cancelled.id)
+        world.advance(REDRIVE_KEPT_MS - 1_001)
+        assert await world.store.tidy(1) == 1
+        assert await world.store.tidy(10) == 1
+        assert await world.store.tidy(10) == 0
+        shown = await world.redrives.page(dead.partition_id, 10)
+        assert [task.id for task in shown] == [cancelled.id, tasks[2].id]
+        world.advance(1_001)
+        assert await world.store.tidy(10) == 2
+        assert await world.redrives.page(dead.partition_id, 10) == []
+        assert await world.redrives.page(running.partition_id, 10) == [running]
 
     async def test_a_move_to_a_dropped_dlq_is_not_applied(self, world: World):
         queue, dlq = await world.queue(), await world.queue("dead")

@@ -120,6 +120,17 @@ class Redriven:
         # The lease of what was passed over is as it was.
         assert await world.ack(deliveries[leased].receipt) != [Refusal.STALE]
 
+    async def test_what_retention_overtakes_before_the_step_is_passed_over(self, world: World):
+        dead, target = await world.queue("dead"), await world.queue()
+        over, kept = await world.enqueue(dead, message(retention_ms=1_000), message(retention_ms=1_001))
+        task = await taken_task(world, dead)
+        candidates = await world.redrives.candidates(task, 10)
+        assert [one.id for one in candidates] == [over, kept]
+        world.advance(1_000)
+        assert await advanced(world, task, target, *candidates) == 1
+        assert [one.id for one in await world.messages(target)] == [kept]
+        assert await world.store.expire(10) == 1
+
     @pytest.mark.parametrize("way", ["renew", "drop"])
     async def test_what_would_go_to_a_dropped_partition_stays(self, world: World, way: str):
         dead, gone, target = [await world.queue(name) for name in ("dead", "gone", "orders")]

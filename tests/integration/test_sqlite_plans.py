@@ -65,6 +65,7 @@ INDEXES_OF = {
     "tidy_dedup_past": {"dedup_expiring", KEY},
     "tidy_groups": {GROUP_KEY, KEY},
     "tidy_leased": {"messages_in_flight", KEY},
+    "tidy_redrives_past": {"redrives_ended", KEY},
     "tidy_redrives": {"redrives_of_partition", KEY},
     "tidy_unleased": {"messages_ready", KEY},
 }

@@ -57,6 +57,8 @@ ATTRIBUTES_MAX = 50
 ATTRIBUTE_NAME_CHARS_MAX = 256
 DEPTH_EXACT_MAX = 10_000
 REDRIVE_RATE_MAX = 10_000
+# As long as the longest-lived of the messages that it moved may have lain there before.
+REDRIVE_KEPT_MS = RETENTION_MS_MAX
 ERROR_BYTES_MAX = 4 * 1024
 # JavaScript reads integers exactly up to here, so ids stay below.
 MESSAGE_ID_MAX = 2**53 - 1

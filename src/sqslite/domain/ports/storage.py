@@ -150,8 +150,9 @@ class Store(Protocol):
         ...
 
     async def tidy(self, limit: int) -> int:
-        """Delete up to `limit` rows that mean nothing any more: messages of dropped partitions, past dedup_ids.
+        """Delete up to `limit` rows that mean nothing any more.
 
+        Those are messages of dropped partitions, past dedup_ids, and redrive tasks that ended REDRIVE_KEPT_MS ago.
         How many it were; 0 says that there is nothing left to do.
         """
         ...

@@ -3,13 +3,14 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import datetime
-from itertools import count
+from itertools import count, islice
 
 from sqslite.adapters.stores.memory.dedup import Dedup
 from sqslite.adapters.stores.memory.groups import Groups
 from sqslite.adapters.stores.memory.lines import Line, by_retention, due
 from sqslite.adapters.stores.memory.rows import Row
 from sqslite.domain.lifecycle import State, state_of
+from sqslite.domain.limits import REDRIVE_KEPT_MS, ms
 from sqslite.domain.ports import Clock, PartitionDropped, Totals
 from sqslite.domain.queues import Discipline, Queue
 from sqslite.domain.redrive import Redrive
@@ -132,6 +133,16 @@ class MemoryState:
         """The row is gone for good."""
         self.leave(row)
         del self.rows[row.id]
+
+    def forget_redrives(self, limit: int) -> int:
+        """Forget up to so many tasks that ended long ago; how many it were."""
+        since = self.clock.now() - ms(REDRIVE_KEPT_MS)
+        past = (task.id for task in self.redrives.values() if task.ended_at is not None and task.ended_at <= since)
+        forgotten = list(islice(past, limit))
+        for task_id in forgotten:
+            del self.redrives[task_id]
+            self.held_until.pop(task_id, None)
+        return len(forgotten)
 
     def _stand(self, row: Row, state: State) -> None:
         partition = self.partitions[row.partition_id]

@@ -4,6 +4,7 @@ import aiosqlite
 
 from sqslite.adapters.stores.sqlite import groups
 from sqslite.adapters.stores.statements import load_statements
+from sqslite.domain.limits import REDRIVE_KEPT_MS
 
 _SQL = load_statements(__package__)
 
@@ -15,6 +16,7 @@ _TIDY = (
     "tidy_dedup",
     "tidy_redrives",
     "tidy_dedup_past",
+    "tidy_redrives_past",
     "tidy_partitions",
 )
 
@@ -29,8 +31,9 @@ async def expire(writer: aiosqlite.Connection, now: int, limit: int) -> int:
 async def tidy(writer: aiosqlite.Connection, now: int, limit: int) -> int:
     """Delete rows that mean nothing any more."""
     deleted = 0
+    times = {"now": now, "ended_before": now - REDRIVE_KEPT_MS * 1_000}
     for statement in _TIDY:
-        rows = await writer.execute_fetchall(_SQL[statement], {"now": now, "limit": limit - deleted})
+        rows = await writer.execute_fetchall(_SQL[statement], {**times, "limit": limit - deleted})
         deleted += len(list(rows))
         if deleted >= limit:
             break
