@@ -63,6 +63,8 @@ async def rest(
     ping: Callable[[], Awaitable[None]] = always_there,
     *,
     retention_forever: bool = False,
+    body_bytes_max: int = BODY_BYTES_MAX,
+    request_bytes_max: int = REQUEST_BYTES_MAX,
 ) -> AsyncIterator[Rest]:
     clock = VirtualClock()
     backend = MemoryBackend(clock)
@@ -71,7 +73,7 @@ async def rest(
     wakeups = LocalWakeups(clock)
     directory = QueueDirectory(backend.catalog, clock)
     tally = Tally(backend.stats, clock)
-    defaults = Defaults(body_bytes_max=BODY_BYTES_MAX, retention_forever=retention_forever)
+    defaults = Defaults(body_bytes_max=body_bytes_max, retention_forever=retention_forever)
     sweep = Sweep(store, directory, clock, SeededEntropy(), metrics, wakeups, tally, defaults, 60_000)
     service = QueueService(store, directory, sweep, clock, SeededEntropy(), metrics, wakeups, tally, defaults)
     administration = QueueAdministration(backend.catalog, directory, wakeups, tally, defaults)
@@ -83,7 +85,7 @@ async def rest(
         redriving=redriving,
         exposition=Exposition(metrics, backend.catalog, backend.stats, clock),
         ping=ping,
-        request_bytes_max=REQUEST_BYTES_MAX,
+        request_bytes_max=request_bytes_max,
     )
     answered: list[tuple[str, str, int]] = []
     app = create_rest_app(

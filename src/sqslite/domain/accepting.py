@@ -1,5 +1,6 @@
 """What a message must be like before a queue accepts it."""
 
+import msgspec
 from msgspec.structs import replace
 
 from sqslite.domain import limits
@@ -13,7 +14,7 @@ def check_message(queue: str, message: NewMessage, defaults: Defaults, measured:
 
     `measured`: its size was held to the limit by another measure.
     """
-    _check_body(message)
+    check_body(message)
     if not measured:
         _check_size(message, defaults.body_bytes_max)
     limits.check_attributes(message.attributes)
@@ -53,16 +54,28 @@ def resolved(queue: Queue, message: NewMessage, defaults: Defaults) -> NewMessag
     )
 
 
-def _check_body(message: NewMessage) -> None:
-    if message.body_kind is BodyKind.JSON and message.body == b"null":
-        raise InvalidValue("body", None, "any JSON value except null")
+def check_body(message: NewMessage) -> None:
+    """Raise InvalidValue where the body is empty or is not what its kind says."""
     if not message.body:
         raise InvalidValue("body", "", "at least one byte long")
-    if message.body_kind is BodyKind.TEXT:
+    if message.body_kind is not BodyKind.BINARY:
         try:
             str(message.body, "utf-8")
         except UnicodeDecodeError as fault:
-            raise InvalidValue("body", repr(message.body[:16]), f"UTF-8 when it is text ({fault.reason})") from None
+            allowed = f"UTF-8 when it is {message.body_kind} ({fault.reason})"
+            raise InvalidValue("body", repr(message.body[:16]), allowed) from None
+    if message.body_kind is BodyKind.JSON:
+        _check_json(message.body)
+
+
+def _check_json(body: bytes) -> None:
+    try:
+        value = msgspec.json.decode(body, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError) as fault:
+        shown = body.decode()
+        raise InvalidValue("body", shown, f"JSON text when its kind is json ({fault})") from None
+    if bytes(value) == b"null":
+        raise InvalidValue("body", None, "any JSON value except null")
 
 
 def _check_size(message: NewMessage, body_bytes_max: int) -> None:

@@ -2,10 +2,14 @@
 
 import enum
 from datetime import datetime
+from typing import Any, TypeVar, overload
 
+import msgspec
 from msgspec import Struct
 
 from sqslite.domain.leases import Receipt
+
+T = TypeVar("T")
 
 
 class BodyKind(enum.StrEnum):
@@ -87,6 +91,25 @@ class Received(Struct, frozen=True):
 
     message: ReceivedMessage
     receipt: Receipt
+
+    @property
+    def body(self) -> Any:
+        """What was sent, by its kind: the JSON value, a str of text, or bytes."""
+        match self.message.body_kind:
+            case BodyKind.JSON:
+                return self.json()
+            case BodyKind.TEXT:
+                return self.message.body.decode()
+            case BodyKind.BINARY:
+                return self.message.body
+
+    @overload
+    def json(self) -> Any: ...
+    @overload
+    def json(self, kind: type[T]) -> T: ...
+    def json(self, kind: Any = Any) -> Any:
+        """The body read as JSON, whatever its kind, as a value of that type. Raises msgspec.ValidationError."""
+        return msgspec.json.decode(self.message.body, type=kind)
 
 
 class Delivery(Received, frozen=True):

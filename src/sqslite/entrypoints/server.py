@@ -24,8 +24,8 @@ from sqslite.entrypoints.http.app import create_rest_app
 from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX
 from sqslite.entrypoints.http.routes import Ports
 from sqslite.entrypoints.logs import configure_logging
+from sqslite.entrypoints.node import at_work
 from sqslite.entrypoints.settings import Settings
-from sqslite.entrypoints.sweeper import hand_over, in_background
 
 HEADER_BYTES_MAX = 64 * 1024
 # Twice as many as may be parked, so that there is always room for calls that are answered at once.
@@ -82,26 +82,19 @@ def create_app() -> ASGIApp:
         ping=backend.ping,
         request_bytes_max=settings.body_bytes_max * JSON_BYTES_PER_BODY_BYTE + ENVELOPE_BYTES_MAX,
     )
-    caretakers = (container.sweep().run, container.redriving().run) if settings.sweeper else ()
-    tally = container.tally()
     wakeups: ProcessWakeups = container.wakeups()
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        await backend.open()
-        await wakeups.open()
-        _before_stopping(wakeups.release_waiters)
-        watch = asyncio.create_task(_stop_when_orphaned(os.getppid()), name="orphan watch")
-        try:
-            async with in_background(*caretakers, tally.run):
-                log.info("serving", host=settings.host, port=settings.port, database=str(settings.database_url))
+        async with at_work(container):
+            _before_stopping(wakeups.release_waiters)
+            watch = asyncio.create_task(_stop_when_orphaned(os.getppid()), name="orphan watch")
+            log.info("serving", host=settings.host, port=settings.port, database=str(settings.database_url))
+            try:
                 yield
-        finally:
-            watch.cancel()
-            await hand_over(tally.flush)
-            await wakeups.close()
-            await backend.close()
-            log.info("stopped")
+            finally:
+                watch.cancel()
+        log.info("stopped")
 
     return create_rest_app(ports, lifespan, metrics.http_answered)
 

@@ -180,7 +180,8 @@ def _host(name: str, text: str) -> str:
         raise SettingsError(name, text, "an IP address to listen on, such as 127.0.0.1, 0.0.0.0 or ::") from None
 
 
-def _database_url(name: str, text: str) -> DatabaseUrl:
+def database_url(name: str, text: str) -> DatabaseUrl:
+    """The URL of a database. Raises SettingsError, which calls it `name`."""
     url = DatabaseUrl(text)
     fine = {
         "memory": text == "memory://",
@@ -193,7 +194,7 @@ def _database_url(name: str, text: str) -> DatabaseUrl:
 
 
 VARIABLES: tuple[Variable, ...] = (
-    Variable("DATABASE_URL", "database_url", _database_url, f"Where messages live: {DATABASE_URL_ALLOWED}."),
+    Variable("DATABASE_URL", "database_url", database_url, f"Where messages live: {DATABASE_URL_ALLOWED}."),
     # Not HOST: shells and compilers of conda export one of their own.
     Variable("SQSLITE_HOST", "host", _host, "Address the server listens on."),
     Variable("PORT", "port", _integer(1, 65_535), "TCP port the server listens on."),

@@ -113,7 +113,7 @@ class ExplainOut(SeenOut, omit_defaults=True, kw_only=True):
     )
 
 
-class RedriveIn(Struct, forbid_unknown_fields=True):
+class RedriveIn(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """Which dead letters to move on, whither and how fast."""
 
     to: Annotated[

@@ -30,7 +30,7 @@ _RECEIPT = about(
 MESSAGE_ID = about("The message's id, unique in this service and below 2^53.", 123, low=1, high=limits.MESSAGE_ID_MAX)
 
 
-class EnqueueIn(Struct, forbid_unknown_fields=True):
+class EnqueueIn(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """A message to enqueue."""
 
     body: Annotated[
@@ -101,7 +101,7 @@ class EnqueueOut(Struct, omit_defaults=True):
     duplicate: Annotated[bool, about("True where a message with this dedup_id was there; only then.", True)] = False
 
 
-class ReceiveIn(Struct, forbid_unknown_fields=True):
+class ReceiveIn(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """How many messages to receive, and for how long."""
 
     max: Annotated[
@@ -153,7 +153,7 @@ class MessageOut(Struct, omit_defaults=True):
     origin_delivery_count: Annotated[int | UnsetType, about("The deliveries it had there.", 3)] = UNSET
 
 
-class AckIn(Struct, forbid_unknown_fields=True):
+class AckIn(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """An ack; without a receipt, whoever holds the message, it is deleted."""
 
     receipt: Annotated[str | None, _RECEIPT] = None
@@ -165,7 +165,7 @@ class AckOut(Struct):
     ok: Annotated[bool, about("Always true.", True)] = field(default=True)
 
 
-class NackIn(Struct, forbid_unknown_fields=True):
+class NackIn(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """The lease is given up."""
 
     receipt: Annotated[str, _RECEIPT]
@@ -234,14 +234,14 @@ class EnqueueBatchIn(Struct, forbid_unknown_fields=True):
     messages: Annotated[list[Raw], about("1 to 1000 messages.", [{"body": {"n": 1}}], **_ENTRIES)]
 
 
-class AckEntry(Struct, forbid_unknown_fields=True):
+class AckEntry(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """One ack: by receipt, or by id alone whoever holds the message."""
 
     id: Annotated[int | None, MESSAGE_ID] = None
     receipt: Annotated[str | None, _RECEIPT] = None
 
 
-class NackEntry(NackIn, forbid_unknown_fields=True, kw_only=True):
+class NackEntry(NackIn, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """One nack; the receipt alone is enough."""
 
     id: Annotated[int | None, MESSAGE_ID] = None

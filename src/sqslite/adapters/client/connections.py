@@ -1,0 +1,218 @@
+"""Connections to a server, awaited or blocking: pooled, kept alive, bounded in number and time, on httpcore."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, Protocol, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+import httpcore
+from msgspec import Struct
+
+from sqslite.adapters.client.calls import Call, Session
+from sqslite.adapters.client.talking import Outcome, Pause, Reply, Request, Retrying
+from sqslite.domain.errors import InvalidValue, OutcomeUnknown, Overloaded, SqsliteError, StoreUnavailable
+from sqslite.domain.limits import SECOND_MS
+from sqslite.domain.ports import Entropy
+
+# A server closes a connection that is idle for KEEP_ALIVE_TIMEOUT, 75 s: it should not be the first to do so.
+KEEP_ALIVE_S = 30
+URL_ALLOWED = "http://host:port or https://host:port, with a path before /v1 where there is one"
+
+T = TypeVar("T")
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """What a client may be told about its connections.
+
+    `timeout_s`: how long an answer may take, beside the wait of a claim. `connect_timeout_s`: how long to connect.
+    `retries`: how often a call is tried again; 0 means never. `connections_max`: how many at once, further calls wait
+    `timeout_s` for one. `headers`: what every request has, such as those that a proxy asks for.
+    """
+
+    timeout_s: float = 10.0
+    connect_timeout_s: float = 5.0
+    retries: int = 3
+    connections_max: int = 100
+    headers: Mapping[str, str] = {}
+
+
+class Address:
+    """Where a server is, and how requests to it look. Raises InvalidValue for what is no URL of a server."""
+
+    def __init__(self, url: str, options: Options) -> None:
+        parts = _split(url)
+        self._options = options
+        self._base = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+        self._headers = {
+            "user-agent": f"sqslite/{version('sqslite')}",
+            "content-type": "application/json",
+            **options.headers,
+        }
+
+    def __str__(self) -> str:
+        return self._base
+
+    def sent(self, request: Request) -> tuple[str, str, list[tuple[str, str]], bytes | None, dict[str, Any]]:
+        """Method, URL, headers, content and extensions of the request, as httpcore takes them."""
+        options = self._options
+        timeouts = {
+            "connect": options.connect_timeout_s,
+            "pool": options.timeout_s,
+            "write": options.timeout_s,
+            "read": options.timeout_s + request.wait_ms / SECOND_MS,
+        }
+        headers = list(self._headers.items())
+        return request.method, self._base + request.path, headers, request.body or None, {"timeout": timeouts}
+
+    def explained(self, fault: Exception) -> SqsliteError:
+        """What a failure of the connection comes to: nothing was done, or nobody knows."""
+        what = f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
+        match fault:
+            case httpcore.ConnectError() | httpcore.ConnectTimeout():
+                return StoreUnavailable(f"cannot connect to {self}: {what}")
+            case httpcore.PoolTimeout():
+                return Overloaded(f"all {self._options.connections_max} connections to {self} are in use")
+            case httpcore.LocalProtocolError():
+                return InvalidValue("headers", what, "headers that HTTP knows")
+            case _:
+                return OutcomeUnknown(f"no answer from {self}: {what}")
+
+
+FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError)
+
+
+def session(options: Options, entropy: Entropy) -> Session:
+    """How talks over these connections are held."""
+    return Session(Retrying(options.retries, entropy.jitter), lambda: entropy.secrets(1).hex())
+
+
+class AsyncPool(Protocol):
+    """What is used of httpcore's pool."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Sequence[tuple[str, str]],
+        content: bytes | None,
+        extensions: dict[str, Any],
+    ) -> httpcore.Response:
+        """Send a request and read its answer."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class AsyncConnections:
+    """Talks with a server on the event loop."""
+
+    def __init__(
+        self,
+        url: str,
+        options: Options,
+        entropy: Entropy,
+        pool: AsyncPool | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._address = Address(url, options)
+        self._session = session(options, entropy)
+        self._sleep = sleep
+        self._pool = pool or httpcore.AsyncConnectionPool(
+            max_connections=options.connections_max, keepalive_expiry=KEEP_ALIVE_S
+        )
+
+    async def open(self) -> None:
+        """Nothing to wait for: connections are made when they are needed."""
+
+    async def ask(self, call: Call[T], /) -> T:
+        """The call's result."""
+        talk = call.talk(self._session)
+        outcome: Outcome | None = None
+        while True:
+            try:
+                step = talk.send(outcome)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            if isinstance(step, Pause):
+                await self._sleep(step.seconds)
+                outcome = None
+            else:
+                outcome = await self._send(step)
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self._pool.aclose()
+
+    async def _send(self, request: Request) -> Outcome:
+        method, url, headers, content, extensions = self._address.sent(request)
+        try:
+            response = await self._pool.request(method, url, headers=headers, content=content, extensions=extensions)
+        except FAILURES as fault:
+            return self._address.explained(fault)
+        return _reply(response)
+
+
+class Connections:
+    """Talks with a server while the thread waits; may be shared by threads."""
+
+    def __init__(
+        self, url: str, options: Options, entropy: Entropy, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._address = Address(url, options)
+        self._session = session(options, entropy)
+        self._sleep = sleep
+        self._pool = httpcore.ConnectionPool(max_connections=options.connections_max, keepalive_expiry=KEEP_ALIVE_S)
+
+    def open(self) -> None:
+        """Nothing to wait for: connections are made when they are needed."""
+
+    def ask(self, call: Call[T], /) -> T:
+        """The call's result."""
+        talk = call.talk(self._session)
+        outcome: Outcome | None = None
+        while True:
+            try:
+                step = talk.send(outcome)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            if isinstance(step, Pause):
+                self._sleep(step.seconds)
+                outcome = None
+            else:
+                outcome = self._send(step)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._pool.close()
+
+    def _send(self, request: Request) -> Outcome:
+        method, url, headers, content, extensions = self._address.sent(request)
+        try:
+            response = self._pool.request(method, url, headers=headers, content=content, extensions=extensions)
+        except FAILURES as fault:
+            return self._address.explained(fault)
+        return _reply(response)
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine or parts.query or parts.fragment or parts.username is not None:
+        # What stands before an @ may be a password.
+        raise InvalidValue("url", url.rpartition("@")[2], URL_ALLOWED)
+    return parts
+
+
+def _reply(response: httpcore.Response) -> Reply:
+    asked = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")
+    return Reply(response.status, response.content, int(asked) if asked.isdigit() else None)
