@@ -132,6 +132,16 @@ async def test_a_notice_wakes_waiters_of_its_own_process_once_and_does_not_wait_
     await here.has_woken("a")
 
 
+async def test_a_wake_up_that_is_passed_on_stays_on_its_node(nodes: list[Node]):
+    one, other = nodes
+    await one.park("a")
+    await other.park("b")
+    with one.wakeups.watching("orders") as watch:
+        watch.pass_on()
+    await one.has_woken("a")
+    assert other.woken == []
+
+
 async def test_a_notice_in_plain_sql_wakes_everybody_when_its_transaction_commits(
     nodes: list[Node], own_database_url: str
 ):

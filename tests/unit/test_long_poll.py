@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import pytest
 
+from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.stores.faulty import Fault, FaultyStore
 from sqslite.adapters.stores.intercepted import InterceptedStore
 from sqslite.domain.errors import InvalidValue, StoreUnavailable
@@ -14,7 +15,7 @@ from sqslite.domain.limits import WAIT_MS_MAX
 from sqslite.domain.ports import Store
 from sqslite.domain.service import Nack
 from sqslite.domain.sweep import PAUSE_MS, Wish
-from tests.unit.node import Node, Plan, message
+from tests.unit.node import Node, NotedWakeups, Plan, message, node
 from tests.unit.polls import Poll, ids, parked, waited
 from tests.unit.test_wakeups import settled
 
@@ -76,6 +77,19 @@ async def test_a_waiter_that_takes_all_it_may_wakes_the_next():
     wakeups.notify("orders", 1)
     await settled()
     assert [ids(poll) for poll in polls] == [sent[:2], sent[2:4], sent[4:]]
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_a_wake_up_that_is_passed_on_is_no_news_for_other_nodes(wanted: bool):
+    clock = VirtualClock()
+    wakeups = NotedWakeups(clock)
+    own = node(clock=clock, wakeups=wakeups)
+    first, second = await parked(own, wanted=lambda: wanted), await parked(own)
+    sent = await own.neighbour().enqueue(message(), message())
+    wakeups.notify("orders", 1)
+    await settled()
+    assert [one for poll in (first, second) for one in ids(poll)] == (sent if wanted else sent[:1])
+    assert wakeups.told == [("orders", 1)]
 
 
 async def test_delayed_messages_are_found_by_the_look_each_second(own: Node):

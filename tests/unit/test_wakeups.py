@@ -83,6 +83,25 @@ async def test_a_waiter_that_leaves_without_looking_hands_its_wake_up_on():
     assert line.woken == ["b"]
 
 
+async def test_a_wake_up_is_passed_on_to_the_longest_waiting_of_the_others():
+    line = Line("abc")
+    await settled()
+    with line.wakeups.watching("orders") as last, line.wakeups.watching("other") as elsewhere:
+        for woken in ("a", "ab", "abc", "abc"):
+            last.pass_on()
+            await settled()
+            assert "".join(line.woken) == woken
+        assert not last.woken
+        assert not elsewhere.woken
+
+
+async def test_a_wake_up_that_is_passed_on_by_the_first_in_line_goes_to_the_second():
+    wakeups = LocalWakeups(VirtualClock())
+    with wakeups.watching("orders") as first, wakeups.watching("orders") as second:
+        first.pass_on()
+        assert (first.woken, second.woken) == (False, True)
+
+
 async def test_a_wait_ends_at_its_time_without_a_notice():
     clock = VirtualClock()
     wakeups = LocalWakeups(clock)

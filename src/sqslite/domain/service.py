@@ -244,13 +244,13 @@ class QueueService:
                 deliveries = await self._claim_at_once(await self._directory.find(queue), asked)
                 if len(deliveries) == asked.limit:
                     # There may be more than this one takes, and its wake-up may have stood for all of it.
-                    self._wakeups.notify(queue, 1)
+                    watch.pass_on()
                 if deliveries or watch.over or self._clock.now() >= until:
                     return deliveries
                 await watch.wait(until)
                 if not wanted():
                     # The wake-up was meant for somebody who can use it.
-                    self._wakeups.notify(queue, 1)
+                    watch.pass_on()
                     return []
 
     async def _claim_at_once(self, source: Queue | None, asked: Asked) -> list[Delivery]:

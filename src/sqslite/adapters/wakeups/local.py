@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 
@@ -16,10 +16,11 @@ WAITERS_MAX = 2_000
 
 
 class LocalWatch:
-    """One waiter's eye on one queue."""
+    """One waiter's eye on one queue; `line` holds those who wait for it, the longest waiting first."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, line: Iterable["LocalWatch"]) -> None:
         self._clock = clock
+        self._line = line
         self._woken = asyncio.Event()
         self.over = False
 
@@ -31,6 +32,13 @@ class LocalWatch:
     def wake(self) -> None:
         """Let the waiter look."""
         self._woken.set()
+
+    def pass_on(self) -> None:
+        """Let the longest waiting of the others look."""
+        for other in self._line:
+            if other is not self and not other.woken:
+                other.wake()
+                return
 
     def end(self) -> None:
         """Let the waiter look for the last time."""
@@ -65,10 +73,10 @@ class LocalWakeups:
         """Stand in line for the time of the block. Raises Overloaded where WAITERS_MAX wait already."""
         if self._waiters >= WAITERS_MAX:
             raise Overloaded(f"{self._waiters} receives are waiting for messages already; try again shortly")
-        watch = LocalWatch(self._clock)
+        line = self._watches.setdefault(queue, deque())
+        watch = LocalWatch(self._clock, line)
         if self._released:
             watch.end()
-        line = self._watches.setdefault(queue, deque())
         line.append(watch)
         self._waiters += 1
         if queue not in self._lookers:
@@ -80,7 +88,7 @@ class LocalWakeups:
             self._waiters -= 1
             if watch.woken:
                 # It leaves without having looked: the next in line does.
-                self.notify(queue, 1)
+                watch.pass_on()
             if not line:
                 del self._watches[queue]
                 self._lookers.pop(queue).cancel()

@@ -21,6 +21,13 @@ class Watch(Protocol):
         """
         ...
 
+    def pass_on(self) -> None:
+        """Wake the longest waiting of the others on this node: there is something to look at that this one leaves.
+
+        Other nodes are not told: they heard of it when it came.
+        """
+        ...
+
 
 class Wakeups(Protocol):
     """Tells waiters of a queue that messages came. A hint: whoever waits also looks now and then by itself."""
