@@ -139,6 +139,43 @@ class Deduplication:
         assert not accepted.duplicate
         assert [m.id for m in await world.messages(other)] == [accepted.id]
 
+    async def test_a_message_shows_its_dedup_id_wherever_it_goes(self, world: World):
+        for settings in (QueueSettings(), QueueSettings(fifo=True), QueueSettings(fair=True)):
+            queue = await world.queue(f"{settings.discipline}", settings)
+            dead = await world.queue(f"{settings.discipline}.dead", settings)
+            (first, plain) = await world.enqueue(queue, message(dedup_id="d ü", group_id="g"), message(group_id="h"))
+            shown = {first: "d ü", plain: None}
+            assert {m.id: m.dedup_id for m in await world.messages(queue)} == shown
+            assert (await world.store_sight(first)).message.dedup_id == "d ü"
+            deliveries = await world.claim(queue, visibility_ms=1_000)
+            assert {d.message.id: d.message.dedup_id for d in deliveries} == shown
+            world.advance(1_000)
+            assert await world.dead_letter_expired(dead) == [True, True]
+            assert {m.id: m.dedup_id for m in await world.messages(dead)} == shown
+            assert {d.message.id: d.message.dedup_id for d in await world.claim(dead)} == shown
+
+    async def test_a_dedup_id_may_be_known_within_its_group_only(self, world: World):
+        for settings in (QueueSettings(dedup_scope="group"), QueueSettings(fifo=True, dedup_scope="group")):
+            queue = await world.queue(f"{settings.discipline}", settings)
+            sent = [("a", "d"), ("b", "d"), ("a", "d"), ("a", "e"), ("b", "d")]
+            accepted = await world.accept(queue, *[message(group_id=g, dedup_id=d) for g, d in sent])
+            assert [one.duplicate for one in accepted] == [False, False, True, False, True]
+            assert (accepted[2].id, accepted[4].id) == (accepted[0].id, accepted[1].id)
+            (again,) = await world.accept(queue, message(group_id="b", dedup_id="d"))
+            assert again == Accepted(accepted[1].id, duplicate=True)
+            assert [m.dedup_id for m in await world.messages(queue)] == ["d", "d", "e"]
+
+    async def test_messages_in_no_group_know_dedup_ids_together(self, world: World):
+        queue = await world.queue_with(dedup_scope="group")
+        accepted = await world.accept(queue, *[message(group_id=g, dedup_id="d") for g in (None, "d", None)])
+        assert [one.duplicate for one in accepted] == [False, False, True]
+
+    async def test_the_names_of_group_and_dedup_id_do_not_run_together(self, world: World):
+        queue = await world.queue_with(dedup_scope="group")
+        sent = [("a", "bc"), ("ab", "c"), (None, "abc")]
+        accepted = await world.accept(queue, *[message(group_id=g, dedup_id=d) for g, d in sent])
+        assert [one.duplicate for one in accepted] == [False, False, False]
+
     async def test_a_renewed_queue_remembers_nothing(self, world: World):
         queue = await world.queue()
         await world.enqueue(queue, message(dedup_id="d"))

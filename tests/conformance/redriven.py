@@ -167,7 +167,13 @@ class Redriven:
 
     async def test_a_redriven_message_starts_anew_and_is_what_it_was(self, world: World):
         sent = message(
-            b'"\\u00e9"', attributes={"k": "v"}, group_id="g", trace_id="t", max_retries=2, retention_ms=60_000
+            b'"\\u00e9"',
+            attributes={"k": "v"},
+            group_id="g",
+            dedup_id="d",
+            trace_id="t",
+            max_retries=2,
+            retention_ms=60_000,
         )
         queue, dead = await world.queue(), await world.queue("dead")
         enqueued_at = world.now
@@ -189,6 +195,7 @@ class Redriven:
                 attributes={"k": "v"},
                 enqueued_at=enqueued_at,
                 not_before=world.now,
+                first_claimed_at=None,
                 lease_until=None,
                 expires_at=world.now + ms(7_000),
                 delivery_count=0,
@@ -197,6 +204,7 @@ class Redriven:
                 dlq="dead",
                 trace_id="t",
                 group_id="g",
+                dedup_id="d",
                 last_error="dead twice",
                 origin_queue=None,
                 origin_delivery_count=None,

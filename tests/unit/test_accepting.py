@@ -195,10 +195,11 @@ async def test_a_message_is_not_delivered_from_the_end_of_its_retention_on(own: 
 
 
 def test_what_a_message_leaves_open_its_queue_decides_and_then_the_service():
+    # How often it is tried, and what becomes of it then, is decided whenever a lease ends.
     bare = resolved(queue(), message(), Defaults(max_retries=4))
-    assert (bare.delay_ms, bare.max_retries, bare.dlq) == (0, 4, None)
+    assert (bare.delay_ms, bare.max_retries, bare.dlq) == (0, 0, None)
     decided = resolved(queue(delay_ms=5, max_retries=3, dlq="dead"), message(), Defaults(max_retries=4))
-    assert (decided.delay_ms, decided.max_retries, decided.dlq) == (5, 3, "dead")
+    assert (decided.delay_ms, decided.max_retries, decided.dlq) == (5, 0, None)
     own = message(
         delay_ms=0, max_retries=8, dlq="graveyard", trace_id="t", group_id="g", dedup_id="d", attributes={"a": "b"}
     )
@@ -209,6 +210,16 @@ def test_what_a_message_leaves_open_its_queue_decides_and_then_the_service():
 
 
 # Duplicates
+
+
+def test_a_queue_may_take_the_sha_256_of_a_body_alone_for_the_dedup_id():
+    by_content = queue(dedup_by_content=True)
+    one = resolved(by_content, message(b"hello", attributes={"a": "b"}), Defaults())
+    assert one.dedup_id == "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+    assert resolved(by_content, message(b"hello", group_id="g"), Defaults()).dedup_id == one.dedup_id
+    assert resolved(by_content, message(b"hello "), Defaults()).dedup_id != one.dedup_id
+    assert resolved(by_content, message(b"hello", dedup_id="own"), Defaults()).dedup_id == "own"
+    assert resolved(queue(), message(b"hello"), Defaults()).dedup_id is None
 
 
 async def test_a_duplicate_is_answered_with_the_first_ones_id_and_counted_nowhere(own: Node):

@@ -174,7 +174,7 @@ async def test_an_enqueue_is_judged_anew_by_the_queue_that_came_after_the_delete
     refused, kept = await own.service.enqueue("orders", [message(b"1"), message(b"2", group_id="a")])
     assert isinstance(refused, InvalidValue)
     assert refused.field == "group_id"
-    assert [(m.id, m.max_retries) for m in await own.messages()] == [(kept.id, 9)]
+    assert [(d.message.id, d.message.max_retries) for d in await own.service.claim("orders")] == [(kept.id, 9)]
 
 
 @pytest.mark.parametrize("drops", [DROPS_MAX - 1, DROPS_MAX])

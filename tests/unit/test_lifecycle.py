@@ -15,7 +15,7 @@ from sqslite.domain.lifecycle import TRANSITIONS, Event, State, Transition, When
 from sqslite.domain.limits import ms
 from sqslite.domain.messages import Delivery
 from sqslite.domain.ports import Delete, Extension, MoveToDlq, RequeueAt, Settlement
-from sqslite.domain.queues import Queue, QueueSettings
+from sqslite.domain.queues import Defaults, Queue, QueueSettings
 from sqslite.domain.retry import Backoff, BackoffKind, DeadLetter, Drop, decide
 from tests.conformance.world import World, message
 
@@ -182,7 +182,8 @@ class Walk:
 
     async def _settle(self, row: Transition, lease: Lease) -> None:
         kind = BackoffKind.FIXED if row.when is When.RETRY_LATER else BackoffKind.NONE
-        decision = decide(lease, Backoff(kind=kind, base_ms=DELAY_MS), 0.5, self.world.now, row.when is When.REJECTED)
+        policy = Defaults().retry_policy(self.queue.name, QueueSettings(backoff=Backoff(kind=kind, base_ms=DELAY_MS)))
+        decision = decide(lease, policy, 0.5, self.world.now, row.when is When.REJECTED)
         assert isinstance(decision, DeadLetter) == row.to_dlq
         assert isinstance(decision, Drop) == (row.when is When.RETENTION_OVER)
         settlement: Settlement

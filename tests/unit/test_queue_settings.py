@@ -5,7 +5,7 @@ import pytest
 from sqslite.domain.directory import REMEMBERED_MS
 from sqslite.domain.errors import BodyTooLarge, InvalidValue, QueueNotFound
 from sqslite.domain.limits import ms
-from sqslite.domain.queues import Defaults, QueueSettings
+from sqslite.domain.queues import DedupScope, Defaults, QueueSettings
 from sqslite.domain.retry import Backoff, BackoffKind
 from sqslite.domain.service import Nack
 from sqslite.domain.sweep import Wish
@@ -105,6 +105,50 @@ async def test_a_queues_dead_letter_queue_and_deliveries_hold_for_messages_that_
     assert [m.id for m in await own.messages("dead")] == [ids[0]]
     assert [m.id for m in await own.messages("graveyard")] == [ids[2]]
     assert [m.id for m in await own.messages()] == [ids[1]]
+
+
+async def test_messages_that_are_there_go_by_the_dead_letter_queue_that_is_set_later(own: Node):
+    ids = await own.enqueue(message(), message(max_retries=3), message(dlq="graveyard"))
+    deliveries = await own.service.claim("orders")
+    assert [(d.message.max_retries, d.message.dlq) for d in deliveries] == [(5, None), (3, None), (5, "graveyard")]
+    await put(own, max_retries=1, dlq="dead")
+    page = await own.inspection.peek("orders", None, None, None)
+    assert [(m.max_retries, m.dlq) for _, m in page.messages] == [(1, "dead"), (3, "dead"), (1, "graveyard")]
+    seen, _ = await own.inspection.explain(ids[1])
+    assert (seen.message.max_retries, seen.message.dlq) == (3, "dead")
+    await own.service.nack([Nack(delivery.receipt) for delivery in deliveries])
+    assert [m.id for m in await own.messages("dead")] == [ids[0]]
+    assert [m.id for m in await own.messages("graveyard")] == [ids[2]]
+    await put(own, max_retries=1)
+    for _ in range(5):
+        await own.service.nack([Nack((await own.claim_one()).receipt)])
+    assert [m.id for m in await own.messages()] == [ids[1]]
+
+
+async def test_another_node_settles_by_the_new_dead_letter_queue_within_a_second(own: Node):
+    other = own.neighbour()
+    (message_id,) = await other.enqueue()
+    await put(own, max_retries=1, dlq="dead")
+    own.shift(REMEMBERED_MS)
+    await other.service.nack([Nack((await other.claim_one()).receipt)])
+    assert [m.id for m in await own.messages("dead")] == [message_id]
+
+
+@pytest.mark.parametrize("fifo", [True, False])
+async def test_a_body_that_was_sent_is_known_again_where_the_queue_goes_by_content(own: Node, fifo: bool):
+    await put(own, fifo=fifo, dedup_by_content=True)
+    sent = [(b"1", "a", None), (b"1", "b", None), (b"2", "a", None), (b"1", "a", "d")]
+    first, again, other, own_id = await own.service.enqueue(
+        "orders", [message(body, group_id=group_id, dedup_id=dedup_id) for body, group_id, dedup_id in sent]
+    )
+    assert [one.duplicate for one in (first, again, other, own_id)] == [False, True, False, False]
+    assert again.id == first.id
+    await put(own, fifo=fifo, dedup_by_content=True, dedup_scope=DedupScope.GROUP)
+    (elsewhere,) = await own.service.enqueue("orders", [message(b"1", group_id="b")])
+    assert not elsewhere.duplicate
+    await own.administration.purge("orders")
+    (anew,) = await own.service.enqueue("orders", [message(b"1", group_id="b")])
+    assert not anew.duplicate
 
 
 async def test_a_put_says_whether_it_created_the_queue(own: Node):

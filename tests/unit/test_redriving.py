@@ -15,6 +15,7 @@ from sqslite.domain.errors import (
 )
 from sqslite.domain.limits import RETENTION_MS_DEFAULT, ms
 from sqslite.domain.messages import Message
+from sqslite.domain.queues import QueueSettings
 from sqslite.domain.redrive import Redrive
 from sqslite.domain.redriving import HOLD_MS, LOOK_EVERY_MS, STEP_MESSAGES_MAX
 from sqslite.domain.service import Nack
@@ -69,11 +70,26 @@ async def test_all_go_to_the_queue_that_is_named(own: Node):
         await own.redriving.start("dead", to="elsewhere")
         await own.advance(LOOK_EVERY_MS)
         assert (await latest(own)).moved == 3
-    moved = await own.messages("elsewhere")
+    moved = [message for _, message in (await own.inspection.peek("elsewhere", None, None, None)).messages]
     assert [m.id for m in moved] == ids + unsourced
     assert {(m.dlq, m.expires_at) for m in moved} == {("graveyard", own.clock.now() + ms(5_000))}
-    # How often a message is tried it keeps.
-    assert [m.max_retries for m in moved] == [1, 1, 5]
+    # How often a message is tried it keeps, if it said so.
+    assert [m.max_retries for m in moved] == [1, 1, 9]
+
+
+async def test_what_named_no_dlq_goes_back_to_what_its_queue_says_now(own: Node):
+    await own.create("orders", dlq="dead", max_retries=1)
+    ids = await own.enqueue(message(), message(dlq="dead"))
+    await own.service.nack([Nack(delivery.receipt) for delivery in await own.service.claim("orders")])
+    assert await ids_in(own, "dead") == ids
+    await own.administration.put("orders", QueueSettings(dlq="changed", max_retries=2))
+    async with carrying(own):
+        await own.redriving.start("dead")
+        await own.advance(LOOK_EVERY_MS)
+    assert [(d.message.dlq, d.message.max_retries) for d in await own.service.claim("orders")] == [
+        ("changed", 2),
+        ("dead", 2),
+    ]
 
 
 @pytest.mark.parametrize("settings", [{}, {"dlq": "dead"}, {"dlq": "changed"}])
@@ -97,7 +113,8 @@ async def test_what_goes_elsewhere_has_the_dlq_of_the_queue_it_goes_to(own: Node
         async with carrying(own):
             await own.redriving.start("dead", to=target)
             await own.advance(LOOK_EVERY_MS)
-        assert [m.dlq for m in await own.messages(target)] == [dlq]
+        page = await own.inspection.peek(target, None, None, None)
+        assert [m.dlq for _, m in page.messages] == [dlq]
 
 
 async def test_a_message_without_a_source_stays_and_stands_in_nobodys_way(own: Node, monkeypatch):

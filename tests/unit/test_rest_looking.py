@@ -23,6 +23,7 @@ EVERYTHING = {
     "dlq": "dead",
     "trace_id": "t",
     "group_id": "g",
+    "dedup_id": "d",
     "attributes": {"a": "b"},
 }
 SEEN = {
@@ -71,6 +72,8 @@ async def test_a_message_is_shown_with_all_it_has(api: Rest):
     assert await get(api, "/v1/messages/1") == {**SEEN, **why}
     (message,) = await api.receive(visibility_ms=5_000)
     leased = {**SEEN, "state": "leased", "lease_until": "2026-01-01T00:00:05Z", "delivery_count": 1, "fence": 1}
+    leased["first_claimed_at"] = START
+    assert message["dedup_id"] == "d"
     assert await get(api, MESSAGES) == {"messages": [leased]}
     await post(api, "/v1/messages/1:nack", receipt=message["receipt"], delay_ms=9_000, error="boom")
     delayed = {**leased, "state": "delayed", "not_before": "2026-01-01T00:00:09Z", "last_error": "boom"}
@@ -81,7 +84,7 @@ async def test_a_message_is_shown_with_all_it_has(api: Rest):
 async def test_a_message_is_shown_without_what_it_has_not(api: Rest):
     await api.enqueue()
     (seen,) = (await get(api, MESSAGES))["messages"]
-    absent = {"body_kind", "dlq", "trace_id", "group_id", "attributes"}
+    absent = {"body_kind", "dlq", "trace_id", "group_id", "dedup_id", "attributes"}
     assert seen == {**{name: value for name, value in SEEN.items() if name not in absent}, "body": 1, "max_retries": 5}
 
 

@@ -19,6 +19,8 @@ UNSET_SETTINGS = {
     "fair": False,
     "retention_ms": None,
     "dedup_ms": None,
+    "dedup_scope": "queue",
+    "dedup_by_content": False,
     "paused": False,
     "visibility_ms": None,
     "delay_ms": None,
@@ -160,8 +162,8 @@ async def test_tags_may_be_as_many_and_as_long_as_their_limits(api: Rest):
         (
             b'{"nope":1}',
             (
-                "fifo, fair, visibility_ms, delay_ms, max_retries, dlq, retention_ms, dedup_ms, receive_wait_ms, "
-                "body_bytes_max, backoff, tags"
+                "fifo, fair, visibility_ms, delay_ms, max_retries, dlq, retention_ms, dedup_ms, dedup_scope, "
+                "dedup_by_content, receive_wait_ms, body_bytes_max, backoff, tags"
             ),
         ),
         (b'{"backoff":{"nope":1}}', "kind, base_ms, factor, max_ms, jitter"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqslite.adapters.clock import VirtualClock
 from sqslite.domain.leases import SECRET_BYTES, Lease, Receipt
 from sqslite.domain.limits import DAY_MS, MAX_RETRIES_MAX, ms
-from sqslite.domain.retry import Backoff, BackoffKind, DeadLetter, Drop, Requeue, decide, pause_ms
+from sqslite.domain.retry import Backoff, BackoffKind, DeadLetter, Drop, Requeue, RetryPolicy, decide, pause_ms
 
 NOW = VirtualClock().now()
 
@@ -37,11 +37,15 @@ def _lease(delivery_count: int, max_retries: int, dlq: str | None, expires_at: d
     )
 
 
+def _policy(backoff: Backoff, max_retries: int = 7, dlq: str | None = None) -> RetryPolicy:
+    return RetryPolicy(queue="orders", max_retries=max_retries, dlq=dlq, backoff=backoff)
+
+
 @given(st.integers(1, 2_000), st.integers(1, MAX_RETRIES_MAX), st.sampled_from(["dead", None]), backoffs, shares)
 def test_a_message_is_dead_lettered_exactly_when_used_up_and_a_dlq_is_named(
     delivery_count: int, max_retries: int, dlq: str | None, backoff: Backoff, jitter: float
 ):
-    decision = decide(_lease(delivery_count, max_retries, dlq), backoff, jitter, NOW)
+    decision = decide(_lease(delivery_count, max_retries, dlq), _policy(backoff), jitter, NOW)
     if dlq and delivery_count >= max_retries:
         assert decision == DeadLetter("dead")
     else:
@@ -60,7 +64,26 @@ def test_a_message_is_dead_lettered_exactly_when_used_up_and_a_dlq_is_named(
 )
 def test_max_retries_is_the_number_of_deliveries_before_dead_lettering(delivery_count, dlq, decision):
     exponential = Backoff(kind=BackoffKind.EXPONENTIAL)
-    assert decide(_lease(delivery_count, 3, dlq), exponential, 0.5, NOW) == decision
+    assert decide(_lease(delivery_count, 3, dlq), _policy(exponential), 0.5, NOW) == decision
+
+
+@pytest.mark.parametrize(
+    ("own_max", "own_dlq", "decision"),
+    [
+        (0, None, DeadLetter("of the queue")),
+        (4, None, Requeue(0)),
+        (3, None, DeadLetter("of the queue")),
+        (0, "own", DeadLetter("own")),
+        (4, "own", Requeue(0)),
+        # It lies in that one already.
+        (0, "orders", DeadLetter("of the queue")),
+    ],
+)
+def test_what_a_message_does_not_say_its_queue_decides(own_max: int, own_dlq: str | None, decision: object):
+    policy = _policy(Backoff(), 2, "of the queue")
+    assert decide(_lease(3, own_max, own_dlq), policy, 0.5, NOW) == decision
+    without = _policy(Backoff(), 2)
+    assert decide(_lease(3, own_max, "orders"), without, 0.5, NOW) == Requeue(0)
 
 
 def test_what_its_holder_rejects_is_dead_lettered_with_deliveries_left_where_it_names_a_dlq():
@@ -72,13 +95,13 @@ def test_what_its_holder_rejects_is_dead_lettered_with_deliveries_left_where_it_
 @pytest.mark.parametrize("dlq", ["dead", None])
 @pytest.mark.parametrize("delivery_count", [1, 3])
 def test_a_message_is_dropped_from_the_very_end_of_its_retention_even_where_it_is_used_up(dlq, delivery_count):
-    over = _lease(delivery_count, 3, dlq, expires_at=NOW)
-    assert decide(over, Backoff(), 0.5, NOW) == Drop()
-    assert decide(over, Backoff(), 0.5, NOW + ms(1)) == Drop()
-    kept = decide(over, Backoff(), 0.5, NOW - ms(1))
+    over, at_once = _lease(delivery_count, 3, dlq, expires_at=NOW), _policy(Backoff())
+    assert decide(over, at_once, 0.5, NOW) == Drop()
+    assert decide(over, at_once, 0.5, NOW + ms(1)) == Drop()
+    kept = decide(over, at_once, 0.5, NOW - ms(1))
     assert kept == (DeadLetter("dead") if dlq and delivery_count == 3 else Requeue(0))
     for_ever = _lease(delivery_count, 3, dlq)
-    assert decide(for_ever, Backoff(), 0.5, NOW.replace(year=9999)) == kept
+    assert decide(for_ever, at_once, 0.5, NOW.replace(year=9999)) == kept
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from sqslite.domain.limits import ms
 from sqslite.domain.messages import Accepted, BodyKind, NewMessage
 from sqslite.domain.queues import Defaults
 from sqslite.domain.retry import Backoff, BackoffKind
+from sqslite.domain.service import Nack
 from tests.conformance.claiming import BODIES
 from tests.unit.node import Node, message, node
 
@@ -265,8 +266,24 @@ async def test_a_message_that_is_never_acked_ends_in_its_dlq_after_max_retries_w
     assert (dead.delivery_count, dead.origin_queue, dead.origin_delivery_count) == (1, "orders", 3)
 
 
-async def test_a_dead_letter_has_no_dlq_and_is_redelivered_for_ever(own: Node):
-    await own.create("dead", dlq="deader")
+async def test_a_dead_letter_goes_on_to_the_dlq_of_the_queue_it_is_in(own: Node):
+    await own.create("dead", dlq="deader", max_retries=2)
+    ids = await own.enqueue(message(max_retries=1, dlq="dead"), message(dlq="dead"))
+    for queue, deliveries in (("orders", 5), ("dead", 2)):
+        for _ in range(deliveries):
+            for delivery in await own.service.claim(queue):
+                shown = delivery.message
+                assert shown.dlq == ("dead" if queue == "orders" else "deader")
+                assert shown.max_retries == (1 if shown.id == ids[0] else deliveries)
+                await own.service.nack([Nack(delivery.receipt)])
+    deliveries = await own.service.claim("deader")
+    assert [(d.message.id, d.message.dlq, d.message.origin_queue) for d in deliveries] == [
+        (ids[0], None, "dead"),
+        (ids[1], None, "dead"),
+    ]
+
+
+async def test_a_dead_letter_is_redelivered_for_ever(own: Node):
     await own.enqueue(message(max_retries=1, dlq="dead"))
     await own.claim_one(visibility_ms=1)
     own.shift(1)
@@ -274,7 +291,6 @@ async def test_a_dead_letter_has_no_dlq_and_is_redelivered_for_ever(own: Node):
     for delivery_count in range(1, 10):
         assert (await own.claim_one("dead", 1)).message.delivery_count == delivery_count
         own.shift(1)
-    assert await own.backend.catalog.find("deader") is None
 
 
 async def test_without_a_dlq_a_message_comes_back_for_ever(own: Node):

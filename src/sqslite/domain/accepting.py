@@ -1,12 +1,17 @@
 """What a message must be like before a queue accepts it."""
 
+import hashlib
+
 import msgspec
 from msgspec.structs import replace
 
 from sqslite.domain import limits
 from sqslite.domain.errors import BodyTooLarge, InvalidValue
 from sqslite.domain.messages import BodyKind, NewMessage
-from sqslite.domain.queues import Defaults, Queue, check_retention
+from sqslite.domain.queues import DedupScope, Defaults, Queue, check_retention
+
+# A control character, which is in no id.
+BETWEEN_IDS = "\x1f"
 
 
 def check_message(queue: str, message: NewMessage, defaults: Defaults, measured: bool = False) -> None:
@@ -43,15 +48,27 @@ def check_for_queue(queue: Queue, message: NewMessage, defaults: Defaults, measu
 
 
 def resolved(queue: Queue, message: NewMessage, defaults: Defaults) -> NewMessage:
-    """The message with what its sender left to the queue and to the service."""
-    settings = queue.settings
+    """The message with what its sender left to the queue and to the service, as far as that is decided now."""
     return replace(
         message,
-        delay_ms=(settings.delay_ms or 0) if message.delay_ms is None else message.delay_ms,
-        max_retries=message.max_retries or settings.max_retries or defaults.max_retries,
-        dlq=message.dlq or settings.dlq,
+        delay_ms=(queue.settings.delay_ms or 0) if message.delay_ms is None else message.delay_ms,
         retention_ms=defaults.retention_ms(queue, message.retention_ms),
+        dedup_id=_dedup_id(queue, message),
     )
+
+
+def dedup_key(queue: Queue, message: NewMessage) -> str | None:
+    """What the queue remembers so that it knows the message's dedup_id again; None where it has none."""
+    if message.dedup_id is None or queue.settings.dedup_scope is DedupScope.QUEUE:
+        return message.dedup_id
+    return f"{message.group_id or ''}{BETWEEN_IDS}{message.dedup_id}"
+
+
+def _dedup_id(queue: Queue, message: NewMessage) -> str | None:
+    if message.dedup_id is None and queue.settings.dedup_by_content:
+        # SQS developer guide, content-based deduplication: of the body, not of the attributes.
+        return hashlib.sha256(message.body).hexdigest()
+    return message.dedup_id
 
 
 def check_body(message: NewMessage) -> None:

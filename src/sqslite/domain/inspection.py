@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sqslite.domain import limits
 from sqslite.domain.administration import QueueAdministration
@@ -11,6 +12,7 @@ from sqslite.domain.explain import Explanation, explain
 from sqslite.domain.lifecycle import State
 from sqslite.domain.messages import Message
 from sqslite.domain.ports import Depth, Position, QueueStats, Totals
+from sqslite.domain.queues import Defaults, Queue
 from sqslite.domain.tally import Tally
 
 PEEKED_STATES = (State.READY, State.DELAYED, State.LEASED)
@@ -28,10 +30,13 @@ class PeekPage(Struct, frozen=True):
 class QueueInspection:
     """Counts, peeks and explanations."""
 
-    def __init__(self, stats: QueueStats, administration: QueueAdministration, tally: Tally) -> None:
+    def __init__(
+        self, stats: QueueStats, administration: QueueAdministration, tally: Tally, defaults: Defaults
+    ) -> None:
         self._stats = stats
         self._administration = administration
         self._tally = tally
+        self._defaults = defaults
 
     async def stats(self, name: str) -> tuple[Depth, Totals]:
         """How many messages are in which state, and what happened so far. Raises QueueNotFound."""
@@ -54,7 +59,7 @@ class QueueInspection:
         page: list[tuple[State, Message]] = []
         for current in states[states.index(start) :]:
             found = await self._stats.peek(queue.partition_id, current, position, limit - len(page) + 1)
-            page += [(current, message) for message in found]
+            page += [(current, self._completed(queue, message)) for message in found]
             position = None
             if len(page) > limit:
                 del page[limit:]
@@ -66,7 +71,10 @@ class QueueInspection:
         seen = await self._stats.sight(message_id)
         if seen is None:
             raise MessageNotFound(message_id)
-        return explain(seen)
+        return explain(replace(seen, message=self._completed(seen.queue, seen.message)))
+
+    def _completed(self, queue: Queue, message: Message) -> Message:
+        return self._defaults.retry_policy(queue.name, queue.settings).completed(message)
 
 
 def _state(text: str) -> State:

@@ -73,7 +73,7 @@ class Acked(Struct, frozen=True):
 class Lease(Struct, frozen=True, kw_only=True):
     """A lease to be settled; receipt and `lease_until` together are the guard of the write that settles it.
 
-    `expires_at` None: its message is kept for ever.
+    `max_retries` and `dlq` are the message's own. `expires_at` None: its message is kept for ever.
     """
 
     queue: str

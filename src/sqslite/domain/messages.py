@@ -23,10 +23,11 @@ class BodyKind(enum.StrEnum):
 class NewMessage(Struct, frozen=True, kw_only=True):
     """A message as its sender gave it, before a store has accepted it.
 
-    `max_retries` is the number of deliveries before dead-lettering; 0 means the queue's own setting, and so does
-    None for `delay_ms` and `retention_ms`: a store is given no such message.
-    `dlq` None means the queue's own setting; without one the message is redelivered for ever.
-    `group_id` None: in no group, which only a FIFO queue refuses. `dedup_id` None: never a duplicate.
+    `max_retries` is the number of deliveries before dead-lettering. 0 there, and None for `dlq`, mean what the queue
+    says whenever a lease ends; without a DLQ the message is redelivered for ever.
+    None for `delay_ms` and `retention_ms` means what the queue says now: a store is given no such message.
+    `group_id` None: in no group, which only a FIFO queue refuses. `dedup_id` None: what the queue makes of its content,
+    or never a duplicate.
     `retention_ms` 0: kept for ever.
     """
 
@@ -69,6 +70,7 @@ class ReceivedMessage(Struct, frozen=True, kw_only=True):
     dlq: str | None
     trace_id: str | None
     group_id: str | None
+    dedup_id: str | None
     last_error: str | None
     origin_queue: str | None
     origin_delivery_count: int | None
@@ -80,9 +82,15 @@ class ReceivedMessage(Struct, frozen=True, kw_only=True):
 
 
 class Message(ReceivedMessage, frozen=True, kw_only=True):
-    """A message as a store keeps it. `expires_at` None means that it is kept for ever."""
+    """A message as a store keeps it.
+
+    `expires_at` None means that it is kept for ever. `first_claimed_at` is when its queue first delivered it, None
+    while it has not. In a store, `max_retries` 0 and `dlq` None leave it to the queue that the message is in, and so
+    does a `dlq` that is that queue.
+    """
 
     not_before: datetime
+    first_claimed_at: datetime | None
     expires_at: datetime | None
 
 

@@ -14,7 +14,7 @@ from sqslite.domain.limits import (
     VISIBILITY_MS_DEFAULT,
     about,
 )
-from sqslite.domain.retry import Backoff
+from sqslite.domain.retry import Backoff, RetryPolicy
 
 
 class Discipline(enum.StrEnum):
@@ -33,6 +33,13 @@ class Discipline(enum.StrEnum):
     def grouped(self) -> bool:
         """Whether it goes by groups."""
         return self is not Discipline.STANDARD
+
+
+class DedupScope(enum.StrEnum):
+    """Within what a dedup_id is known: all of the queue, or each group by itself (SQS: DeduplicationScope)."""
+
+    QUEUE = "queue"
+    GROUP = "group"
 
 
 class QueueSettings(Struct, frozen=True, kw_only=True):
@@ -64,6 +71,12 @@ class QueueSettings(Struct, frozen=True, kw_only=True):
         int | None,
         about("Milliseconds in which a dedup_id is known again.", 300_000, low=1, high=limits.DEDUP_MS_MAX),
     ] = None
+    dedup_scope: Annotated[
+        DedupScope, about("Whether a dedup_id is known in all of the queue or within its group.", "queue")
+    ] = DedupScope.QUEUE
+    dedup_by_content: Annotated[
+        bool, about("Whether the SHA-256 of the body is the dedup_id of a message that gives none.", False)
+    ] = False
     receive_wait_ms: Annotated[
         int | None, about("Milliseconds a receive waits for messages.", 0, low=0, high=limits.WAIT_MS_MAX)
     ] = None
@@ -112,6 +125,15 @@ class Defaults(Struct, frozen=True, kw_only=True):
         if asked_ms is None:
             asked_ms = queue.settings.retention_ms
         return limits.RETENTION_MS_DEFAULT if asked_ms is None else asked_ms
+
+    def retry_policy(self, name: str, settings: QueueSettings) -> RetryPolicy:
+        """What the queue of that name, with these settings, decides about leases that end."""
+        return RetryPolicy(
+            queue=name,
+            max_retries=settings.max_retries or self.max_retries,
+            dlq=settings.dlq,
+            backoff=settings.backoff,
+        )
 
 
 def check_retention(field: str, retention_ms: int, defaults: Defaults) -> None:

@@ -148,18 +148,17 @@ class Redriving:
         targets = await self._directory.ensure_all({name for name in names.values() if name is not None})
         # A message that has no source, or whose source is this very queue, stays where it is.
         return [
-            self._move(task, message, targets[name])
+            self._move(message, targets[name])
             for message in candidates
             if (name := names[message.id]) is not None and name != task.queue
         ]
 
-    def _move(self, task: Redrive, message: Message, target: Queue) -> Move:
-        # It goes back to where it was with the DLQ that it had there, which is this queue.
-        back = task.queue if target.name == message.origin_queue else None
+    def _move(self, message: Message, target: Queue) -> Move:
         return Move(
             message_id=message.id,
             target=target,
-            dlq=back or target.settings.dlq,
+            # Back where it was it has the DLQ that it named; elsewhere the queue decides.
+            dlq=message.dlq if target.name == message.origin_queue else None,
             retention_ms=self._defaults.retention_ms(target),
         )
 

@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Annotated
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sqslite.domain.leases import Lease
 from sqslite.domain.limits import BACKOFF_FACTOR_MAX, DAY_MS, DELAY_MS_MAX, about
+from sqslite.domain.messages import Message
 
 
 class BackoffKind(enum.StrEnum):
@@ -36,6 +38,36 @@ class Backoff(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     jitter: Annotated[float, about("The share of the pause that is random.", 0.2, low=0, high=1)] = 0.0
 
 
+class RetryPolicy(Struct, frozen=True, kw_only=True):
+    """What a queue decides about its leases that end unacked, as far as a message does not say.
+
+    `dlq` None: no dead-letter queue.
+    """
+
+    queue: str
+    max_retries: int
+    dlq: str | None
+    backoff: Backoff
+
+    def max_retries_of(self, own: int) -> int:
+        """The deliveries before dead-lettering of a message that said `own`; 0 means that it did not say."""
+        return own or self.max_retries
+
+    def dlq_of(self, own: str | None) -> str | None:
+        """The dead-letter queue of a message that named `own`.
+
+        The queue's where it named none, or lies in the one it named already.
+        """
+        return self.dlq if own is None or own == self.queue else own
+
+    def completed(self, message: Message) -> Message:
+        """The message with what it leaves to its queue."""
+        max_retries, dlq = self.max_retries_of(message.max_retries), self.dlq_of(message.dlq)
+        if (max_retries, dlq) == (message.max_retries, message.dlq):
+            return message
+        return replace(message, max_retries=max_retries, dlq=dlq)
+
+
 class Requeue(Struct, frozen=True):
     """Deliver again, `after_ms` milliseconds from now."""
 
@@ -53,18 +85,19 @@ class Drop(Struct, frozen=True):
 
 
 def decide(
-    lease: Lease, backoff: Backoff, jitter: float, now: datetime, rejected: bool = False
+    lease: Lease, policy: RetryPolicy, jitter: float, now: datetime, rejected: bool = False
 ) -> Requeue | DeadLetter | Drop:
     """Requeue, dead-letter or drop a lease that ended unacked by `now`; `jitter` is a random number in 0..1.
 
-    A message is dead-lettered when its deliveries are used up, or its holder `rejected` it, and it names a DLQ; without
-    a DLQ it is redelivered until its retention is over.
+    A message is dead-lettered when its deliveries are used up, or its holder `rejected` it, and it or its queue names a
+    DLQ; without a DLQ it is redelivered until its retention is over.
     """
     if lease.expires_at is not None and lease.expires_at <= now:
         return Drop()
-    if lease.dlq is not None and (rejected or lease.delivery_count >= lease.max_retries):
-        return DeadLetter(lease.dlq)
-    return Requeue(pause_ms(backoff, lease.delivery_count, jitter))
+    dlq = policy.dlq_of(lease.dlq)
+    if dlq is not None and (rejected or lease.delivery_count >= policy.max_retries_of(lease.max_retries)):
+        return DeadLetter(dlq)
+    return Requeue(pause_ms(policy.backoff, lease.delivery_count, jitter))
 
 
 def pause_ms(backoff: Backoff, delivery_count: int, jitter: float) -> int:

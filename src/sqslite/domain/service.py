@@ -22,6 +22,7 @@ from sqslite.domain.leases import Acked, Lease, Receipt, Refusal
 from sqslite.domain.messages import Accepted, Delivery, NewMessage, Received
 from sqslite.domain.ports import Claim, Clock, Entropy, Expired, Extension, Observer, PartitionDropped, Store, Wakeups
 from sqslite.domain.queues import Defaults, Discipline, Queue
+from sqslite.domain.retry import RetryPolicy
 from sqslite.domain.sweep import Sweep, Wish
 from sqslite.domain.tally import Tally
 
@@ -112,7 +113,7 @@ class QueueService:
         A receive that is tried again with the attempt_id of one that leased messages within ATTEMPT_MS gets those
         again, with their receipts, as long as their leases stand.
         A claim that comes back short settles what has ended in its own queue and looks again, so that nobody
-        waits for a sweep.
+        waits for a sweep. The messages say what their queue decides for them.
         """
         limits.check_queue_name("queue", queue)
         limit = limits.check_range("max", self._defaults.claim_max if limit is None else limit, 1, limits.CLAIM_MAX)
@@ -171,7 +172,7 @@ class QueueService:
 
         async def settle(partition_id: int, part: Sequence[Nack]) -> list[SqsliteError | None]:
             held = await self._store.held(partition_id, [nack.receipt for nack in part])
-            outcomes = [_endable(nack, lease) for nack, lease in zip(part, held.leases, strict=True)]
+            outcomes = [await self._endable(nack, lease) for nack, lease in zip(part, held.leases, strict=True)]
             leases = [outcome for outcome in outcomes if isinstance(outcome, Lease)]
             # A superseded receipt has no say in what becomes of the message, so its wish is left out.
             wishes = {
@@ -280,7 +281,22 @@ class QueueService:
         if leased:
             self._observer.claimed(queue.name, leased)
             self._tally.add(queue.partition_id, received=leased)
-        return deliveries
+        policy = self._policy(queue)
+        return [Delivery(policy.completed(delivery.message), delivery.receipt) for delivery in deliveries]
+
+    async def _endable(self, nack: Nack, held: Lease | Refusal) -> Lease | SqsliteError:
+        """The lease, where it can end as its holder wishes."""
+        if isinstance(held, Refusal):
+            return _refused(nack.receipt.message_id, held)
+        if nack.wish.dead_letter:
+            queue = await self._directory.find(held.queue)
+            if queue is None or self._policy(queue).dlq_of(held.dlq) is None:
+                # To requeue it would have it delivered again and again to a holder that said it makes no sense.
+                return InvalidValue("dead_letter", True, "false for a message without a dlq")
+        return held
+
+    def _policy(self, queue: Queue) -> RetryPolicy:
+        return self._defaults.retry_policy(queue.name, queue.settings)
 
     async def _per_partition(
         self,
@@ -348,16 +364,6 @@ def _check_wish(wish: Wish) -> None:
         limits.check_range("delay_ms", wish.delay_ms, 0, limits.DELAY_MS_MAX)
     if wish.error is not None:
         limits.check_error(wish.error)
-
-
-def _endable(nack: Nack, held: Lease | Refusal) -> Lease | SqsliteError:
-    """The lease, where it can end as its holder wishes."""
-    if isinstance(held, Refusal):
-        return _refused(nack.receipt.message_id, held)
-    if nack.wish.dead_letter and held.dlq is None:
-        # To requeue it would have it delivered again and again to a holder that said it makes no sense.
-        return InvalidValue("dead_letter", True, "false for a message without a dlq")
-    return held
 
 
 def _leased_now(claim: Claim, deliveries: Sequence[Delivery]) -> int:

@@ -25,8 +25,8 @@ from sqslite.domain.ports import (
     Store,
     Wakeups,
 )
-from sqslite.domain.queues import Defaults, Discipline, Queue
-from sqslite.domain.retry import Backoff, DeadLetter, Drop, decide
+from sqslite.domain.queues import Defaults, Discipline, Queue, QueueSettings
+from sqslite.domain.retry import DeadLetter, Drop, decide
 from sqslite.domain.tally import Tally
 
 PAGE_LEASES_MAX = 500
@@ -181,9 +181,12 @@ class Sweep:
     async def _decided(self, ended: Expired, wishes: Mapping[int, Wish]) -> dict[int, list[Settlement]]:
         # Found, not ensured: a queue that is deleted meanwhile must not come back by this.
         queues = {name: await self._directory.find(name) for name in {lease.queue for lease in ended.leases}}
-        backoffs = {name: queue.settings.backoff if queue else Backoff() for name, queue in queues.items()}
+        policies = {
+            name: self._defaults.retry_policy(name, queue.settings if queue else QueueSettings())
+            for name, queue in queues.items()
+        }
         decided = [
-            (lease, wish, decide(lease, backoffs[lease.queue], self._entropy.jitter(), ended.now, wish.dead_letter))
+            (lease, wish, decide(lease, policies[lease.queue], self._entropy.jitter(), ended.now, wish.dead_letter))
             for lease in ended.leases
             for wish in (wishes.get(lease.receipt.message_id, NO_WISH),)
         ]

@@ -82,7 +82,9 @@ class Container(containers.DeclarativeContainer):
     administration = providers.Singleton(
         QueueAdministration, backend.provided.catalog, directory, wakeups, tally, settings.provided.defaults
     )
-    inspection = providers.Singleton(QueueInspection, backend.provided.stats, administration, tally)
+    inspection = providers.Singleton(
+        QueueInspection, backend.provided.stats, administration, tally, settings.provided.defaults
+    )
     redriving = providers.Singleton(
         Redriving,
         backend.provided.redrives,

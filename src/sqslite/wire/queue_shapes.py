@@ -77,12 +77,19 @@ class SeenOut(Struct, omit_defaults=True, kw_only=True):
     lease_until: Annotated[
         datetime | UnsetType, when("When the lease ends; only when leased.", "2026-01-07T10:00:30Z")
     ] = UNSET
+    first_claimed_at: Annotated[
+        datetime | UnsetType,
+        when("When this queue first delivered it; only when it has.", "2026-01-07T10:00:00Z"),
+    ] = UNSET
     expires_at: Annotated[
         datetime | UnsetType, when("When its retention ends; missing means never.", "2026-01-11T10:00:00Z")
     ] = UNSET
     dlq: Annotated[str | UnsetType, about("The dead-letter queue's name; only when set.", "failed-queue")] = UNSET
     trace_id: Annotated[str | UnsetType, about("The text given for tracing; only when set.", "xyz123")] = UNSET
     group_id: Annotated[str | UnsetType, about("The message's group; only when set.", "customer-7")] = UNSET
+    dedup_id: Annotated[
+        str | UnsetType, about("What duplicates of the message are known by; only when set.", "order-42")
+    ] = UNSET
     attributes: Annotated[dict[str, str], about("The named texts; only when there are any.", {"priority": "high"})] = {}
     body_kind: Annotated[BodyKind, about("How to read body; only when it is not json.", "text")] = BodyKind.JSON
     last_error: Annotated[str | UnsetType, about("Why the last delivery failed; only when said.", "timeout")] = UNSET

@@ -146,6 +146,9 @@ class MessageOut(Struct, omit_defaults=True):
     dlq: Annotated[str | UnsetType, about("The dead-letter queue's name; only when set.", "failed-queue")] = UNSET
     trace_id: Annotated[str | UnsetType, about("The text given for tracing; only when set.", "xyz123")] = UNSET
     group_id: Annotated[str | UnsetType, about("The message's group; only when set.", "customer-7")] = UNSET
+    dedup_id: Annotated[
+        str | UnsetType, about("What duplicates of the message are known by; only when set.", "order-42")
+    ] = UNSET
     attributes: Annotated[dict[str, str], about("The named texts; only when there are any.", {"priority": "high"})] = {}
     body_kind: Annotated[BodyKind, about("How to read body; only when it is not json.", "text")] = BodyKind.JSON
     last_error: Annotated[str | UnsetType, about("Why the last delivery failed; only when said.", "timeout")] = UNSET

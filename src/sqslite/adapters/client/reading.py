@@ -71,6 +71,7 @@ def received(answer: MessageOut) -> Received:
         dlq=set_or_none(answer.dlq),
         trace_id=set_or_none(answer.trace_id),
         group_id=set_or_none(answer.group_id),
+        dedup_id=set_or_none(answer.dedup_id),
         last_error=set_or_none(answer.last_error),
         origin_queue=set_or_none(answer.origin_queue),
         origin_delivery_count=set_or_none(answer.origin_delivery_count),

@@ -61,8 +61,9 @@ class RequeueAt(Struct, frozen=True):
 class MoveToDlq(Struct, frozen=True):
     """Settle a lease: the message goes to the dead-letter queue, claimable from `not_before`.
 
-    It keeps id, body, attributes, group, `enqueued_at`, `max_retries` and `trace_id`, starts there with no deliveries
-    and no DLQ (`deliveries_before` grows by those it had), and records its origin queue and delivery count.
+    It keeps id, body, attributes, group, `dedup_id`, `enqueued_at`, `max_retries` and `trace_id`, has `dlq_kept` as its
+    own DLQ, starts there with no deliveries (`deliveries_before` grows by those it had), and records its origin queue
+    and delivery count.
     It is kept until `enqueued_at` + `retention_ms`; 0 means for ever.
     Not applied where the partition of `dlq` was dropped meanwhile.
     """
@@ -72,6 +73,11 @@ class MoveToDlq(Struct, frozen=True):
     not_before: datetime
     retention_ms: int
     error: str | None = None
+
+    @property
+    def dlq_kept(self) -> str | None:
+        """The DLQ that the message named, where it goes there now: so it has it again when it is redriven."""
+        return self.dlq.name if self.lease.dlq == self.dlq.name else None
 
 
 class Delete(Struct, frozen=True):
@@ -96,15 +102,16 @@ class Store(Protocol):
     async def enqueue(self, queue: Queue, messages: Sequence[NewMessage]) -> list[Accepted]:
         """Keep the messages, in order, and give each its id: below 2^53, growing within a call.
 
-        A message whose dedup_id the partition has accepted within the queue's `dedup_ms` (None: DEDUP_MS_DEFAULT) is
-        not kept: it is answered with the id of that one, whatever became of it; so are repetitions within the call.
+        A message whose dedup_id the partition, or by `dedup_scope` its group there, has accepted within the queue's
+        `dedup_ms` (None: DEDUP_MS_DEFAULT) is not kept: it is answered with the id of that one, whatever became of it;
+        so are repetitions within the call.
         In a FIFO queue, ids of a group grow in the order in which its messages become visible to claims.
         Raises PartitionDropped.
         """
         ...
 
     async def claim(self, queue: Queue, claim: Claim) -> list[Delivery]:
-        """Lease up to the claim's limit of claimable messages and count the delivery.
+        """Lease up to the claim's limit of claimable messages and count the delivery, noting when the first one was.
 
         Claimable is what is not leased, whose `not_before` has come and whose retention is not over. Nothing is
         while the queue is paused, or was purged or deleted since `queue` was read. No message is handed to two claims.
@@ -299,9 +306,9 @@ class QueueStats(Protocol):
 class Move(Struct, frozen=True, kw_only=True):
     """A dead letter to be moved on to `target`, where it starts anew.
 
-    It keeps id, body, attributes, group, `enqueued_at`, `max_retries`, `trace_id` and last error, has no origin and
-    no deliveries (`deliveries_before` grows by those it had), may be claimed at once, is kept for `retention_ms` from
-    now (0: for ever) and goes to `dlq` when its deliveries are used up again.
+    It keeps id, body, attributes, group, `dedup_id`, `enqueued_at`, `max_retries`, `trace_id` and last error, has no
+    origin and no deliveries (`deliveries_before` grows by those it had), may be claimed at once, is kept for
+    `retention_ms` from now (0: for ever) and has `dlq` as its own (None: what the target says).
     """
 
     message_id: int

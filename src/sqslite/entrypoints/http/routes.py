@@ -182,6 +182,7 @@ def _shown(delivery: Delivery) -> shapes.MessageOut:
         dlq=when_set(message.dlq),
         trace_id=when_set(message.trace_id),
         group_id=when_set(message.group_id),
+        dedup_id=when_set(message.dedup_id),
         attributes=message.attributes,
         body_kind=message.body_kind,
         last_error=when_set(message.last_error),

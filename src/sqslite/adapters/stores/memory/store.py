@@ -7,6 +7,7 @@ from typing import Any
 
 from sqslite.adapters.stores.memory.rows import Row
 from sqslite.adapters.stores.memory.state import MemoryState, Partition
+from sqslite.domain.accepting import dedup_key
 from sqslite.domain.leases import Acked, Receipt, Refusal, secret_of
 from sqslite.domain.lifecycle import State
 from sqslite.domain.limits import ATTEMPT_MS, DEDUP_MS_DEFAULT, VISIBILITY_MS_MAX, ms
@@ -124,8 +125,9 @@ class MemoryMessages:
     def _accepted(self, queue: Queue, message: NewMessage) -> Accepted:
         state, now = self._state, self._state.clock.now()
         dedup = state.partitions[queue.partition_id].dedup
-        if message.dedup_id is not None:
-            earlier = dedup.earlier(message.dedup_id, now)
+        key = dedup_key(queue, message)
+        if key is not None:
+            earlier = dedup.earlier(key, now)
             if earlier is not None:
                 return Accepted(earlier, duplicate=True)
         row = Row(
@@ -137,8 +139,8 @@ class MemoryMessages:
             expires_at=now + ms(message.retention_ms) if message.retention_ms else None,
             dlq=message.dlq,
         )
-        if message.dedup_id is not None:
-            dedup.remember(message.dedup_id, row.id, now + ms(queue.settings.dedup_ms or DEDUP_MS_DEFAULT))
+        if key is not None:
+            dedup.remember(key, row.id, now + ms(queue.settings.dedup_ms or DEDUP_MS_DEFAULT))
         state.rows[row.id] = row
         state.enter(row, queue.settings.discipline)
         return Accepted(row.id)
@@ -167,6 +169,7 @@ class MemoryMessages:
         self._state.attempt(row, claim.attempt_id)
         row.delivery_count += 1
         row.claimed_at = now
+        row.first_claimed_at = row.first_claimed_at or now
         row.lease_until = now + ms(claim.visibility_ms)
         self._state.place(row)
 
@@ -219,7 +222,7 @@ class MemoryMessages:
             row.origin_queue = settlement.lease.queue
             row.origin_delivery_count = row.delivery_count
             kept_until = row.enqueued_at + ms(settlement.retention_ms) if settlement.retention_ms else None
-            move(self._state, row, settlement.dlq, None, settlement.not_before, kept_until)
+            move(self._state, row, settlement.dlq, settlement.dlq_kept, settlement.not_before, kept_until)
         return True
 
 
@@ -242,7 +245,7 @@ def move(
     row.dlq = dlq
     row.not_before = not_before
     row.expires_at = expires_at
-    row.lease_until = row.claimed_at = row.secret = None
+    row.lease_until = row.claimed_at = row.first_claimed_at = row.secret = None
     state.enter(row, target.settings.discipline)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from sqslite.adapters.stores.postgres.database import Database, Statements
+from sqslite.domain.accepting import dedup_key
 from sqslite.domain.limits import DEDUP_MS_DEFAULT
 from sqslite.domain.messages import Accepted, NewMessage
 from sqslite.domain.ports import PartitionDropped
@@ -36,15 +37,16 @@ async def _once(
     ids = sorted(drawn for (drawn,) in await statements.write("enqueue_draw", queue.partition_id, len(messages)))
     if not ids:
         raise PartitionDropped
+    keys = [dedup_key(queue, message) for message in messages]
     wanted: dict[str, int] = {}
-    for message, message_id in zip(messages, ids, strict=True):
-        if message.dedup_id is not None:
-            wanted.setdefault(message.dedup_id, message_id)
+    for key, message_id in zip(keys, ids, strict=True):
+        if key is not None:
+            wanted.setdefault(key, message_id)
     known = await _known(statements, queue, wanted)
     accepted = [
         Accepted(message_id) if first == message_id else Accepted(first, duplicate=True)
-        for message, message_id in zip(messages, ids, strict=True)
-        for first in [message_id if message.dedup_id is None else known[message.dedup_id]]
+        for key, message_id in zip(keys, ids, strict=True)
+        for first in [message_id if key is None else known[key]]
     ]
     kept = [place for place, outcome in enumerate(accepted) if not outcome.duplicate]
     if kept and not await statements.write(
@@ -53,20 +55,21 @@ async def _once(
         *_columns([messages[place] for place in kept], grouped=grouped),
         [grouped] * len(kept),
         [ids[place] for place in kept],
+        [messages[place].dedup_id for place in kept],
     ):
         raise PartitionDropped
     return accepted
 
 
 async def _known(statements: Statements, queue: Queue, wanted: dict[str, int]) -> dict[str, int]:
-    """The id that each dedup_id stands for: the wanted one where it is new."""
+    """The id that each key of a dedup_id stands for: the wanted one where it is new."""
     dedup_ms = DEDUP_MS_DEFAULT if queue.settings.dedup_ms is None else queue.settings.dedup_ms
     rows = await statements.write("dedup_keep", queue.partition_id, list(wanted), list(wanted.values()), dedup_ms)
-    new = {dedup_id for (dedup_id,) in rows}
-    known = {dedup_id: message_id for dedup_id, message_id in wanted.items() if dedup_id in new}
+    new = {key for (key,) in rows}
+    known = {key: message_id for key, message_id in wanted.items() if key in new}
     if len(new) < len(wanted):
         # A statement of its own: it sees what another one has committed while the one before waited for it.
-        others = [dedup_id for dedup_id in wanted if dedup_id not in new]
+        others = [key for key in wanted if key not in new]
         known.update(await statements.write("dedup_find", queue.partition_id, others))
     return known
 

@@ -11,7 +11,7 @@ from sqslite.domain.redrive import Redrive, RedriveState
 MESSAGE_COLUMNS = (
     "id, body, body_kind, attributes, enqueued_at, not_before, lease_until, expires_at, delivery_count, "
     "deliveries_before, max_retries, dlq, trace_id, group_id, last_error, origin_queue, origin_delivery_count, "
-    "group_label"
+    "group_label, dedup_id, first_claimed_at, claimed_at"
 )
 REDRIVE_COLUMNS = (
     "id, queue, partition_id, destination, max_per_second, count_max, state, moved, created_at, ended_at, "
@@ -32,6 +32,7 @@ def message_from(row: TupleRow) -> Message:
         attributes=_attributes(row[3]) if row[3] else {},
         enqueued_at=row[4],
         not_before=row[5],
+        first_claimed_at=row[19] or row[20],
         lease_until=row[6],
         expires_at=row[7],
         delivery_count=row[8],
@@ -40,6 +41,7 @@ def message_from(row: TupleRow) -> Message:
         dlq=row[11],
         trace_id=row[12],
         group_id=row[13] or row[17],
+        dedup_id=row[18],
         last_error=row[14],
         origin_queue=row[15],
         origin_delivery_count=row[16],

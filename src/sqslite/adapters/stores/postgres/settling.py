@@ -68,4 +68,5 @@ def _moved(moves: Sequence[MoveToDlq]) -> tuple[list[object], ...]:
         [move.dlq.settings.discipline.grouped for move in moves],
         [move.lease.queue for move in moves],
         [move.retention_ms for move in moves],
+        [move.dlq_kept for move in moves],
     )

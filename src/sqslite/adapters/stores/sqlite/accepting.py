@@ -9,6 +9,7 @@ import msgspec
 from sqslite.adapters.stores.sqlite import groups
 from sqslite.adapters.stores.sqlite.rows import stored_instant, stored_list
 from sqslite.adapters.stores.statements import load_statements
+from sqslite.domain.accepting import dedup_key
 from sqslite.domain.limits import DEDUP_MS_DEFAULT, ms
 from sqslite.domain.messages import Accepted, NewMessage
 from sqslite.domain.ports import PartitionDropped
@@ -21,36 +22,36 @@ async def accept(
     writer: aiosqlite.Connection, queue: Queue, messages: Sequence[NewMessage], now: datetime
 ) -> list[Accepted]:
     """Keep those that are no duplicates, in order."""
-    known = await _known(writer, queue, messages, now)
+    keys = [dedup_key(queue, message) for message in messages]
+    known = await _known(writer, queue, keys, now)
     places: dict[str, int] = {}
     kept: list[NewMessage] = []
     # For each message its place among those kept, or the id of the one that it repeats.
     outcomes: list[tuple[int, bool] | Accepted] = []
-    for message in messages:
-        dedup_id = message.dedup_id
-        if dedup_id is not None and dedup_id in known:
-            outcomes.append(Accepted(known[dedup_id], duplicate=True))
-        elif dedup_id is not None and dedup_id in places:
-            outcomes.append((places[dedup_id], True))
+    for message, key in zip(messages, keys, strict=True):
+        if key is not None and key in known:
+            outcomes.append(Accepted(known[key], duplicate=True))
+        elif key is not None and key in places:
+            outcomes.append((places[key], True))
         else:
-            if dedup_id is not None:
-                places[dedup_id] = len(kept)
+            if key is not None:
+                places[key] = len(kept)
             outcomes.append((len(kept), False))
             kept.append(message)
     first_id = await _insert(writer, queue, kept, now)
-    await _remember(writer, queue, {dedup_id: first_id + place for dedup_id, place in places.items()}, now)
+    await _remember(writer, queue, {key: first_id + place for key, place in places.items()}, now)
     arrivals = [(message.group_id, groups.look_at(now + ms(message.delay_ms or 0), now)) for message in kept]
     await groups.joined(writer, queue, arrivals)
     return [o if isinstance(o, Accepted) else Accepted(first_id + o[0], duplicate=o[1]) for o in outcomes]
 
 
 async def _known(
-    writer: aiosqlite.Connection, queue: Queue, messages: Sequence[NewMessage], now: datetime
+    writer: aiosqlite.Connection, queue: Queue, keys: Sequence[str | None], now: datetime
 ) -> dict[str, int]:
-    dedup_ids = {message.dedup_id for message in messages if message.dedup_id is not None}
-    if not dedup_ids:
+    wanted = {key for key in keys if key is not None}
+    if not wanted:
         return {}
-    asked = {"partition_id": queue.partition_id, "dedup_ids": stored_list(dedup_ids), "now": stored_instant(now)}
+    asked = {"partition_id": queue.partition_id, "dedup_ids": stored_list(wanted), "now": stored_instant(now)}
     rows = await writer.execute_fetchall(_SQL["dedup_known"], asked)
     return {row["dedup_id"]: row["message_id"] for row in rows}
 
@@ -72,11 +73,11 @@ async def _remember(writer: aiosqlite.Connection, queue: Queue, ids: dict[str, i
     rows = [
         {
             "partition_id": queue.partition_id,
-            "dedup_id": dedup_id,
+            "dedup_id": key,
             "message_id": message_id,
             "expires_at": stored_instant(until),
         }
-        for dedup_id, message_id in ids.items()
+        for key, message_id in ids.items()
     ]
     if rows:
         await writer.executemany(_SQL["dedup_remember"], rows)
@@ -94,5 +95,6 @@ def _new_row(queue: Queue, message: NewMessage, now: datetime) -> dict[str, obje
         "max_retries": message.max_retries,
         "dlq": message.dlq,
         "trace_id": message.trace_id,
+        "dedup_id": message.dedup_id,
         **groups.membership(queue, message.group_id),
     }

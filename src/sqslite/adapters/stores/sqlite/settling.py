@@ -90,6 +90,7 @@ async def _move(
             {
                 "id": _id(move),
                 "dlq_partition_id": move.dlq.partition_id,
+                "dlq_kept": move.dlq_kept,
                 **groups.membership(move.dlq, group_id),
                 "not_before": stored_instant(move.not_before),
                 "retention": move.retention_ms * 1_000,

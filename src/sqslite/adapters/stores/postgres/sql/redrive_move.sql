@@ -18,18 +18,18 @@ taken AS (
     WHERE m.partition_id = $1 AND m.ctid = ANY (ARRAY(SELECT spot FROM ready)) AND m.ctid = ready.spot
     RETURNING
         m.id, m.body, m.body_kind, m.attributes, m.enqueued_at, m.delivery_count, m.deliveries_before, m.max_retries,
-        m.trace_id, m.group_id, m.group_label, m.last_error, ready.target_partition_id, ready.grouped, ready.dlq,
+        m.trace_id, m.group_id, m.group_label, m.dedup_id, m.last_error, ready.target_partition_id, ready.grouped, ready.dlq,
         ready.retention_ms
 ),
 kept AS (
     INSERT INTO sqslite.messages
         (id, partition_id, body, body_kind, attributes, enqueued_at, not_before, expires_at, deliveries_before,
-        max_retries, dlq, trace_id, group_id, group_label, last_error)
+        max_retries, dlq, trace_id, group_id, group_label, dedup_id, last_error)
     SELECT
         id, target_partition_id, body, body_kind, attributes, enqueued_at, {now},
         {now} + nullif(retention_ms, 0) * interval '1 millisecond', deliveries_before + delivery_count, max_retries,
         dlq, trace_id, CASE WHEN grouped THEN coalesce(group_id, group_label, '') END,
-        CASE WHEN NOT grouped THEN coalesce(nullif(group_id, ''), group_label) END, last_error
+        CASE WHEN NOT grouped THEN coalesce(nullif(group_id, ''), group_label) END, dedup_id, last_error
     FROM taken
     ON CONFLICT (id, partition_id) DO NOTHING
 ),

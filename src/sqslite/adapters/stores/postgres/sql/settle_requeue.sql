@@ -18,6 +18,7 @@ requeued AS (
     SET
         lease_until = NULL,
         not_before = unchanged.not_before,
+        first_claimed_at = coalesce(m.first_claimed_at, m.claimed_at),
         last_error = coalesce(unchanged.error, m.last_error)
     FROM unchanged
     WHERE m.partition_id = $1 AND m.ctid = ANY (ARRAY(SELECT spot FROM unchanged)) AND m.ctid = unchanged.spot

@@ -11,5 +11,6 @@ SET partition_id          = :target_partition_id,
     dlq                   = :dlq,
     receipt_secret        = NULL,
     attempt_id            = NULL,
-    claimed_at            = NULL
+    claimed_at            = NULL,
+    first_claimed_at      = NULL
 WHERE id = :id
