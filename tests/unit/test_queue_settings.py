@@ -114,7 +114,7 @@ async def test_messages_that_are_there_go_by_the_dead_letter_queue_that_is_set_l
     await put(own, max_retries=1, dlq="dead")
     page = await own.inspection.peek("orders", None, None, None)
     assert [(m.max_retries, m.dlq) for _, m in page.messages] == [(1, "dead"), (3, "dead"), (1, "graveyard")]
-    seen, _ = await own.inspection.explain(ids[1])
+    seen = await own.inspection.explain(ids[1])
     assert (seen.message.max_retries, seen.message.dlq) == (3, "dead")
     await own.service.nack([Nack(delivery.receipt) for delivery in deliveries])
     assert [m.id for m in await own.messages("dead")] == [ids[0]]
@@ -123,6 +123,16 @@ async def test_messages_that_are_there_go_by_the_dead_letter_queue_that_is_set_l
     for _ in range(5):
         await own.service.nack([Nack((await own.claim_one()).receipt)])
     assert [m.id for m in await own.messages()] == [ids[1]]
+
+
+async def test_a_holder_may_reject_what_only_its_queue_has_a_dead_letter_queue_for(own: Node):
+    (message_id,) = await own.enqueue()
+    receipt = (await own.claim_one()).receipt
+    (refused,) = await own.service.nack([Nack(receipt, Wish(dead_letter=True))])
+    assert isinstance(refused, InvalidValue)
+    await put(own, dlq="dead")
+    assert await own.service.nack([Nack(receipt, Wish(dead_letter=True))]) == [None]
+    assert [m.id for m in await own.messages("dead")] == [message_id]
 
 
 async def test_another_node_settles_by_the_new_dead_letter_queue_within_a_second(own: Node):

@@ -87,9 +87,9 @@ def test_what_a_message_does_not_say_its_queue_decides(own_max: int, own_dlq: st
 
 
 def test_what_its_holder_rejects_is_dead_lettered_with_deliveries_left_where_it_names_a_dlq():
-    assert decide(_lease(1, 3, "dead"), Backoff(), 0.5, NOW, rejected=True) == DeadLetter("dead")
-    assert decide(_lease(1, 3, None), Backoff(), 0.5, NOW, rejected=True) == Requeue(0)
-    assert decide(_lease(1, 3, "dead", expires_at=NOW), Backoff(), 0.5, NOW, rejected=True) == Drop()
+    assert decide(_lease(1, 3, "dead"), _policy(Backoff()), 0.5, NOW, rejected=True) == DeadLetter("dead")
+    assert decide(_lease(1, 3, None), _policy(Backoff()), 0.5, NOW, rejected=True) == Requeue(0)
+    assert decide(_lease(1, 3, "dead", expires_at=NOW), _policy(Backoff()), 0.5, NOW, rejected=True) == Drop()
 
 
 @pytest.mark.parametrize("dlq", ["dead", None])
