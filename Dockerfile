@@ -5,7 +5,7 @@ COPY migrations migrations
 COPY src src
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir dist . \
     && python -m venv /opt/sqslite \
-    && /opt/sqslite/bin/pip install --no-cache-dir dist/*.whl
+    && /opt/sqslite/bin/pip install --no-cache-dir "$(ls dist/*.whl)[grpc]"
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin sqslite \
@@ -16,6 +16,8 @@ ENV PATH=/opt/sqslite/bin:$PATH PYTHONUNBUFFERED=1 PORT=8080
 WORKDIR /var/lib/sqslite
 # By number, so that an orchestrator that forbids root can see that it is not root.
 USER 10001
+# gRPC, where GRPC_PORT says so; and REST.
+EXPOSE 50051
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["python", "-c", "import os, urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['PORT'] + '/healthz', timeout=2)"]

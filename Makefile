@@ -77,6 +77,11 @@ lint: $(DEV) ## Check format, lint, types and the direction of imports
 check: lint ## Run lint and the unit tests
 	$(PY) -m pytest tests/unit
 
+.PHONY: proto
+proto: $(DEV) ## Generate the gRPC code anew from its .proto file
+	$(PY) -m grpc_tools.protoc -I src --python_out=src --pyi_out=src --grpc_python_out=src \
+		src/sqslite/entrypoints/grpc/v1/sqslite.proto
+
 .PHONY: promises
 promises: $(DEV) ## Break each promise in a copy of the code and see its test go red
 	$(PY) scripts/break_promises.py

@@ -90,7 +90,15 @@ def test_prometheus_scrapes_the_port_that_the_image_exposes() -> None:
     assert set(source["names"]) <= set(OURS)
     assert source["port"] == int(instruction("EXPOSE"))
     assert f"PORT={source['port']}" in instruction("ENV")
-    assert SERVICES["api"]["ports"] == [f"127.0.0.1:${{PORT:-8080}}:{source['port']}"]
+    assert f"127.0.0.1:${{PORT:-8080}}:{source['port']}" in SERVICES["api"]["ports"]
+
+
+def test_compose_serves_grpc_on_the_port_that_it_publishes_and_the_image_exposes() -> None:
+    words = SERVICES["api"]["command"]
+    port = words[words.index("--grpc-port") + 1]
+    assert f"127.0.0.1:${{GRPC_PORT:-{port}}}:{port}" in SERVICES["api"]["ports"]
+    assert f"EXPOSE {port}\n" in DOCKERFILE
+    assert "[grpc]" in DOCKERFILE
 
 
 def test_the_image_runs_as_nobody_in_particular() -> None:

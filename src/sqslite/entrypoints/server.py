@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops
@@ -26,6 +26,9 @@ from sqslite.entrypoints.http.routes import Ports
 from sqslite.entrypoints.logs import configure_logging
 from sqslite.entrypoints.node import at_work
 from sqslite.entrypoints.settings import Settings
+
+if TYPE_CHECKING:
+    from sqslite.entrypoints.grpc.server import GrpcServer
 
 HEADER_BYTES_MAX = 64 * 1024
 # Twice as many as may be parked, so that there is always room for calls that are answered at once.
@@ -83,11 +86,12 @@ def create_app() -> ASGIApp:
         request_bytes_max=settings.body_bytes_max * JSON_BYTES_PER_BODY_BYTE + ENVELOPE_BYTES_MAX,
     )
     wakeups: ProcessWakeups = container.wakeups()
+    grpc = _grpc_server(settings, container) if settings.grpc_port else None
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        async with at_work(container):
-            _before_stopping(wakeups.release_waiters)
+        async with at_work(container), _serving_grpc(grpc, settings):
+            _before_stopping(*((grpc.begin_to_end,) if grpc else ()), wakeups.release_waiters)
             watch = asyncio.create_task(_stop_when_orphaned(os.getppid()), name="orphan watch")
             log.info("serving", host=settings.host, port=settings.port, database=str(settings.database_url))
             try:
@@ -99,14 +103,54 @@ def create_app() -> ASGIApp:
     return create_rest_app(ports, lifespan, metrics.http_answered)
 
 
-def _before_stopping(answer_waiters: Callable[[], None]) -> None:
+def _grpc_server(settings: Settings, container: Container) -> "GrpcServer":
+    # Imported here, because its libraries are an extra; and in the worker, because they do not survive a fork.
+    from sqslite.entrypoints.grpc.calls import Ports
+    from sqslite.entrypoints.grpc.server import GrpcServer
+    from sqslite.entrypoints.grpc.sizes import BodySizes
+    from sqslite.entrypoints.grpc.underway import Underway
+
+    ports = Ports(
+        service=container.service(),
+        administration=container.administration(),
+        inspection=container.inspection(),
+        redriving=container.redriving(),
+        clock=container.clock(),
+        underway=Underway(),
+        sizes=BodySizes(),
+        receive_max=settings.receive_max,
+    )
+    return GrpcServer(
+        ports,
+        body_bytes_max=settings.body_bytes_max,
+        calls_at_once_max=REQUESTS_AT_ONCE_MAX,
+        idle_s_max=settings.keep_alive_timeout_s,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _serving_grpc(grpc: "GrpcServer | None", settings: Settings) -> AsyncIterator[None]:
+    if grpc is None:
+        yield
+        return
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    await grpc.open(f"{host}:{settings.grpc_port}", shared=settings.workers > 1)
+    try:
+        log.info("serving_grpc", host=settings.host, port=settings.grpc_port)
+        yield
+    finally:
+        await grpc.close()
+
+
+def _before_stopping(*steps: Callable[[], None]) -> None:
     """Have parked polls answered on SIGTERM, before granian, whose handler this one passes on to, waits for them."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         inherited = signal.getsignal(number)
 
         def stop(signum: int, frame: FrameType | None, inherited: Any = inherited) -> None:
-            loop.call_soon_threadsafe(answer_waiters)
+            for step in steps:
+                loop.call_soon_threadsafe(step)
             if callable(inherited):
                 inherited(signum, frame)
 

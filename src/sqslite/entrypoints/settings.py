@@ -78,6 +78,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     database_url: DatabaseUrl = field(default_factory=lambda: DatabaseUrl("sqlite:///sqslite.db"))
     host: str = "127.0.0.1"
     port: int = 8080
+    grpc_port: int = 0
     workers: int = 1
     sweeper: bool = True
     sweeper_interval_s: int = 60
@@ -115,6 +116,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Raise SettingsError where values do not go together."""
+        if self.grpc_port == self.port:
+            raise SettingsError("GRPC_PORT", self.grpc_port, "another port than PORT")
         if self.workers > 1 and self.database_url.technology != "postgresql":
             raise SettingsError(
                 "WORKERS",
@@ -198,6 +201,7 @@ VARIABLES: tuple[Variable, ...] = (
     # Not HOST: shells and compilers of conda export one of their own.
     Variable("SQSLITE_HOST", "host", _host, "Address the server listens on."),
     Variable("PORT", "port", _integer(1, 65_535), "TCP port the server listens on."),
+    Variable("GRPC_PORT", "grpc_port", _integer(0, 65_535), "TCP port of the gRPC API; 0: it is not served."),
     Variable("WORKERS", "workers", _integer(1, 64), "Processes that serve; more than 1 needs PostgreSQL."),
     Variable("SWEEPER", "sweeper", _switch, "Whether the server runs a sweeper inside: on or off."),
     Variable(

@@ -9,6 +9,7 @@ from importlib.metadata import version
 import click
 
 from sqslite.domain.errors import SqsliteError
+from sqslite.entrypoints.grpc import check_installed
 from sqslite.entrypoints.settings import VARIABLES, Settings, SettingsError
 
 EXIT_REFUSED = 1
@@ -35,14 +36,21 @@ def main() -> None:
 @main.command()
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1, or SQSLITE_HOST]")
 @click.option("--port", type=int, help="TCP port to listen on.  [default: 8080, or PORT]")
+@click.option("--grpc-port", type=int, help="TCP port of the gRPC API; 0: none.  [default: 0, or GRPC_PORT]")
 @click.option("--workers", type=int, help="Processes that serve; more than 1 needs PostgreSQL.  [default: 1]")
 @click.option("--no-sweeper", is_flag=True, help="Run no sweeper inside; run `sqslite sweeper` beside it then.")
 @click.option("--no-migrate", is_flag=True, help="Leave the schema as it is; run `sqslite migrate` before then.")
-def serve(host: str | None, port: int | None, workers: int | None, no_sweeper: bool, no_migrate: bool) -> None:
-    """Serve the REST API."""
-    _override({"SQSLITE_HOST": host, "PORT": port, "WORKERS": workers, "SWEEPER": "off" if no_sweeper else None})
+def serve(
+    host: str | None, port: int | None, grpc_port: int | None, workers: int | None, no_sweeper: bool, no_migrate: bool
+) -> None:
+    """Serve the REST API, and the gRPC API where it has a port."""
+    sweeper = "off" if no_sweeper else None
+    _override({"SQSLITE_HOST": host, "PORT": port, "GRPC_PORT": grpc_port, "WORKERS": workers, "SWEEPER": sweeper})
     settings = _start()
-    _check_free(settings)
+    _check_free("PORT", settings.host, settings.port)
+    if settings.grpc_port:
+        check_installed(settings.grpc_port)
+        _check_free("GRPC_PORT", settings.host, settings.grpc_port)
     if not no_migrate:
         asyncio.run(_migrate(settings))
     # Imported here, because other commands need not wait for a web server to load.
@@ -99,15 +107,15 @@ def _start() -> Settings:
     return current
 
 
-def _check_free(settings: Settings) -> None:
+def _check_free(variable: str, host: str, port: int) -> None:
     """Raise SettingsError where nobody could listen: the server itself would end with a stack of its innards."""
-    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, settings.port))
+            probe.bind((host, port))
         except OSError as fault:
-            address = f"{settings.host} port {settings.port}"
-            raise SettingsError("HOST and PORT", address, f"free to listen on ({fault.strerror})") from None
+            address = f"{host} port {port}"
+            raise SettingsError(f"HOST and {variable}", address, f"free to listen on ({fault.strerror})") from None
 
 
 async def _migrate(settings: Settings) -> list[str]:
