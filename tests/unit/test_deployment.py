@@ -26,7 +26,9 @@ def instruction(name: str) -> str:
 def understood(words: list[str]) -> None:
     """Raise click's UsageError where the command line would refuse these words; runs nothing."""
     name, *options = words
-    main.commands[name].make_context(name, options)
+    # With the group's own settings: a command keeps what it first learned of them.
+    group = click.Context(main, **main.context_settings)
+    main.commands[name].make_context(name, options, parent=group)
 
 
 def test_compose_has_the_database_the_migration_the_api_the_sweeper_and_prometheus() -> None:
