@@ -1,6 +1,7 @@
 """Connections to a server, awaited or blocking: pooled, kept alive, bounded in number and time, on httpcore."""
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from sqslite.domain.ports import Entropy
 # A server closes a connection that is idle for KEEP_ALIVE_TIMEOUT, 75 s: it should not be the first to do so.
 KEEP_ALIVE_S = 30
 URL_ALLOWED = "http://host:port or https://host:port, with a path before /v1 where there is one"
+_HOST = re.compile(r"[^\s/?#@]+")
 
 T = TypeVar("T")
 
@@ -204,9 +206,9 @@ class Connections:
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        fine = parts.scheme in ("http", "https") and _HOST.fullmatch(parts.hostname or "") and parts.port != 0
     except ValueError:
-        fine = False
+        fine = None
     if not fine or parts.query or parts.fragment or parts.username is not None:
         # What stands before an @ may be a password.
         raise InvalidValue("url", url.rpartition("@")[2], URL_ALLOWED)
