@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from sqslite.domain.sweep import Wish as Wish
     from sqslite.entrypoints.client import AsyncClient as AsyncClient
     from sqslite.entrypoints.client import Client as Client
+    from sqslite.entrypoints.worker import Context as Context
+    from sqslite.entrypoints.worker import Reject as Reject
+    from sqslite.entrypoints.worker import Retry as Retry
+    from sqslite.entrypoints.worker import Worker as Worker
 
 _HOMES = {
     "Accepted": "sqslite.domain.messages",
@@ -29,12 +33,15 @@ _HOMES = {
     "BackoffKind": "sqslite.domain.retry",
     "BodyKind": "sqslite.domain.messages",
     "Client": "sqslite.entrypoints.client",
+    "Context": "sqslite.entrypoints.worker",
     "Extension": "sqslite.domain.ports",
     "Nack": "sqslite.domain.service",
     "NewMessage": "sqslite.domain.messages",
     "QueueSettings": "sqslite.domain.queues",
     "Receipt": "sqslite.domain.leases",
     "Received": "sqslite.domain.messages",
+    "Reject": "sqslite.entrypoints.worker",
+    "Retry": "sqslite.entrypoints.worker",
     "SqsliteError": "sqslite.domain.errors",
     "Wish": "sqslite.domain.sweep",
     "Worker": "sqslite.entrypoints.worker",
