@@ -3,20 +3,24 @@
 import asyncio
 import contextlib
 import json
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 from structlog.testing import capture_logs
 
 from sqslite.adapters.clock import VirtualClock
+from sqslite.adapters.entropy import SeededEntropy
 from sqslite.adapters.wakeups import hints
 from sqslite.adapters.wakeups.hints import Hint, Outbox, hint_of, payload
 from sqslite.adapters.wakeups.line import RECONNECT_MS_FIRST, RECONNECT_MS_MAX, Line
-from sqslite.adapters.wakeups.postgres import UNHEARD_MS_MAX, Echo
+from sqslite.adapters.wakeups.local import LocalWakeups
+from sqslite.adapters.wakeups.postgres import GIVE_WAY_MS, SEND_EVERY_MS, UNHEARD_MS_MAX, Echo, PostgresWakeups
 from sqslite.domain.limits import QUEUE_NAME_CHARS_MAX, ms
 from tests.unit.test_wakeups import settled
 
 PAYLOAD_BYTES_MAX = 7_999
+TICK = timedelta(microseconds=1)
 
 
 def test_a_payload_is_json_and_says_no_more_than_it_must():
@@ -209,3 +213,37 @@ def test_nothing_is_expected_back_while_nobody_listens():
         assert sender.send() == 0
     with sender.echo.expected():
         assert sender.send() == 0
+
+
+class Sent:
+    """A connection that notes the hints it is to send."""
+
+    stale = False
+
+    def __init__(self) -> None:
+        self.hints: list[tuple[str, int]] = []
+
+    async def execute(self, sql: bytes, parameters: list[list[str]]) -> None:
+        sent = [hint_of(text) for text in parameters[0]]
+        self.hints += [(hint.queue, hint.count) for hint in sent if hint]
+
+
+async def test_hints_are_sent_once_those_who_wait_here_had_their_turn_and_not_more_often_than_may_be():
+    clock = VirtualClock()
+    wakeups = PostgresWakeups(LocalWakeups(clock), "", clock, SeededEntropy())
+    session = Sent()
+    sending = asyncio.ensure_future(wakeups._send(session))
+    await settled()
+    wakeups.notify("orders", 1)
+    await settled()
+    await clock.advance(ms(GIVE_WAY_MS) - TICK)
+    assert session.hints == []
+    wakeups.notify("orders", 2)
+    await clock.advance(TICK)
+    assert session.hints == [("orders", 3)]
+    wakeups.notify("orders", 1)
+    await clock.advance(ms(SEND_EVERY_MS) - TICK)
+    assert session.hints == [("orders", 3)]
+    await clock.advance(TICK)
+    assert session.hints == [("orders", 3), ("orders", 1)]
+    sending.cancel()

@@ -74,6 +74,14 @@ async def test_what_comes_before_the_wait_is_not_missed():
         await asyncio.wait_for(again, 1)
 
 
+async def test_nothing_comes_between_a_wake_up_and_the_look():
+    line = Line("a")
+    await settled()
+    line.wakeups.notify("orders", 1)
+    await asyncio.sleep(0)
+    assert line.woken == ["a"]
+
+
 async def test_a_waiter_that_leaves_without_looking_hands_its_wake_up_on():
     line = Line("ab")
     await settled()

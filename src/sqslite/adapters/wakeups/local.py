@@ -49,13 +49,17 @@ class LocalWatch:
         """Return once woken, or at `until`."""
         if not self.woken:
             timer = asyncio.ensure_future(self._clock.sleep_until(until))
-            woken = asyncio.ensure_future(self._woken.wait())
+            timer.add_done_callback(self._time_is_over)
             try:
-                await asyncio.wait((timer, woken), return_when=asyncio.FIRST_COMPLETED)
+                # Awaited by itself: each task or callback in between is a turn of the loop, in which others come first.
+                await self._woken.wait()
             finally:
+                timer.remove_done_callback(self._time_is_over)
                 timer.cancel()
-                woken.cancel()
         self._woken.clear()
+
+    def _time_is_over(self, timer: asyncio.Future[None]) -> None:
+        self._woken.set()
 
 
 class LocalWakeups:

@@ -31,6 +31,7 @@ from sqslite.domain.ports import Clock, Entropy
 
 # NOTIFY takes a lock of the whole database cluster at commit, so hints are sent together and not more often than this.
 SEND_EVERY_MS = 5
+GIVE_WAY_MS = 1
 SEND_S_MAX = 2.0
 CLOSING_S_MAX = 1.0
 # A hint that this process has sent and not heard itself by then is heard by nobody.
@@ -108,6 +109,8 @@ class PostgresWakeups:
                 # The hints are still there for the next connection.
                 raise ConnectionError("the server has ended the connection")
             next_at = self._clock.now() + ms(SEND_EVERY_MS)
+            # To send takes this process's time, which those that it has just woken need for their claims.
+            await self._clock.sleep_until(self._clock.now() + ms(GIVE_WAY_MS))
             with self._echo.of_sending():
                 async with asyncio.timeout(SEND_S_MAX):
                     await session.execute(self._statements["notify"], [self._payloads(self._outbox.take())])
