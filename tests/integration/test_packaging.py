@@ -55,6 +55,7 @@ def files_in(wheel: Path) -> set[str]:
 def resources() -> Iterator[str]:
     """Where the wheel should carry each file that is not Python."""
     yield "sqslite/py.typed"
+    yield "sqslite/entrypoints/grpc/v1/sqslite.proto"
     for migration in (CHECKOUT / "migrations").glob("*/*.sql"):
         yield f"sqslite/migrations/{migration.parent.name}/{migration.name}"
     for statement in (SOURCE / "sqslite" / "adapters" / "stores").glob("*/sql/**/*.sql"):

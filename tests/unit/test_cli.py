@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from sqslite.entrypoints import logs, server
+from sqslite.entrypoints import grpc, logs, server
 from sqslite.entrypoints.cli import main
 from sqslite.entrypoints.settings import VARIABLES, Settings
 
@@ -186,6 +186,41 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_touched(served):
     assert_one_sentence(result, "HOST and PORT must be free to listen on (Address already in use)")
     assert f'got "127.0.0.1 port {port}"' in result.stderr
     assert not Path("sqslite.db").exists()
+
+
+def test_a_grpc_port_that_is_taken_is_refused_before_anything_is_touched(served):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("serve", "--port", str(free_port()), "--grpc-port", str(port), DATABASE_URL="sqlite:///new.db")
+    assert_one_sentence(result, "HOST and GRPC_PORT must be free to listen on (Address already in use)")
+    assert (served, Path("new.db").exists()) == ([], False)
+
+
+def test_grpc_on_the_port_of_rest_is_refused(served):
+    port = str(free_port())
+    result = run("serve", "--port", port, "--grpc-port", port)
+    assert_one_sentence(result, f"GRPC_PORT must be another port than PORT; got {port}")
+
+
+@pytest.mark.parametrize("missing", grpc.EXTRA)
+def test_grpc_without_its_extra_is_refused_with_what_to_install(served, monkeypatch: pytest.MonkeyPatch, missing: str):
+    monkeypatch.setattr(grpc, "find_spec", lambda module: None if module == missing else object())
+    result = run("serve", "--port", str(free_port()), "--grpc-port", str(free_port()), DATABASE_URL="memory://")
+    assert_one_sentence(
+        result, "GRPC_PORT must be 0 while the extra for gRPC is not installed (pip install 'sqslite[grpc"
+    )
+    assert served == []
+    assert run("serve", "--port", str(free_port()), DATABASE_URL="memory://", GRPC_PORT="0").exit_code == 0
+
+
+def test_without_a_grpc_port_no_library_of_grpc_is_loaded():
+    program = (
+        "import sys, sqslite.entrypoints.cli, sqslite.entrypoints.server as server; server.create_app();"
+        "sys.exit(any(name in sys.modules for name in ('grpc', 'google.protobuf')))"
+    )
+    environment = {**os.environ, "DATABASE_URL": "memory://"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, timeout=ENDS_S_MAX, check=False)
+    assert done.returncode == 0
 
 
 def test_an_address_of_another_machine_is_refused(served):
