@@ -1,7 +1,8 @@
-"""Clocks: the system's, and one that a test moves."""
+"""Clocks: the system's, one that runs and can be set forward, and one that only a test moves."""
 
 import asyncio
 import heapq
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -21,6 +22,62 @@ class SystemClock:
         # A loop, because the machine's clock may be set back while this sleeps.
         while (to_go := instant - self.now()) > timedelta(0):  # noqa: ASYNC110
             await asyncio.sleep(to_go.total_seconds())
+
+
+class SteppedClock:
+    """A clock that runs like the system's, or stands still while frozen, and can be set forward.
+
+    What sleeps on it wakes when its time has come, whether the time passed or was skipped.
+    """
+
+    def __init__(self) -> None:
+        self._ahead = timedelta(0)
+        self._frozen_at: datetime | None = None
+        self._stepped = asyncio.Event()
+
+    def now(self) -> datetime:
+        """The present instant, UTC, with all steps taken."""
+        return (self._frozen_at or datetime.now(UTC)) + self._ahead
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it stands still but for steps."""
+        return self._frozen_at is not None
+
+    async def sleep_until(self, instant: datetime) -> None:
+        """Return once the instant has come."""
+        while (to_go := instant - self.now()) > timedelta(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if self.frozen else to_go.total_seconds()):
+                    await self._stepped.wait()
+
+    def step(self, duration: timedelta) -> None:
+        """Skip the duration, and wake whose time has come. ValueError where it would go back."""
+        if duration < timedelta(0):
+            raise ValueError(f"time goes forward only; got {duration}")
+        self._ahead += duration
+        self._let_look()
+
+    def freeze(self) -> None:
+        """Stand still from now on, but for steps."""
+        self._frozen_at = self._frozen_at or datetime.now(UTC)
+        self._let_look()
+
+    def run(self) -> None:
+        """Go on from the instant it stands at."""
+        if self._frozen_at is not None:
+            self._ahead += self._frozen_at - datetime.now(UTC)
+            self._frozen_at = None
+            self._let_look()
+
+    def reset(self) -> None:
+        """Show the system's time again, and run."""
+        self._ahead, self._frozen_at = timedelta(0), None
+        self._let_look()
+
+    def _let_look(self) -> None:
+        stepped, self._stepped = self._stepped, asyncio.Event()
+        stepped.set()
 
 
 class VirtualClock:

@@ -2,13 +2,15 @@
 
 from dependency_injector import containers, providers
 
-from sqslite.adapters.clock import SystemClock
+from sqslite.adapters.clock import SteppedClock, SystemClock
 from sqslite.adapters.entropy import SystemEntropy
+from sqslite.adapters.faults import Chances
 from sqslite.adapters.metrics import Exposition, PrometheusMetrics
 from sqslite.adapters.stores.coalescing import CoalescingStore
 from sqslite.adapters.stores.measured import MeasuredStore
 from sqslite.adapters.stores.memory import MemoryBackend
 from sqslite.adapters.stores.postgres.backend import PostgresBackend
+from sqslite.adapters.stores.seeded_faults import SeededFaultyStore
 from sqslite.adapters.stores.sqlite.backend import SqliteBackend
 from sqslite.adapters.wakeups.local import LocalWakeups
 from sqslite.adapters.wakeups.postgres import PostgresWakeups
@@ -21,6 +23,7 @@ from sqslite.domain.service import QueueService
 from sqslite.domain.sweep import Sweep
 from sqslite.domain.tally import Tally
 from sqslite.entrypoints.settings import Settings
+from sqslite.entrypoints.testing.control import TestingControl
 
 
 class Container(containers.DeclarativeContainer):
@@ -28,7 +31,9 @@ class Container(containers.DeclarativeContainer):
 
     settings: providers.Dependency[Settings] = providers.Dependency(instance_of=Settings)
 
-    clock = providers.Singleton(SystemClock)
+    clock = providers.Selector(
+        settings.provided.mode, production=providers.Singleton(SystemClock), testing=providers.Singleton(SteppedClock)
+    )
     entropy = providers.Singleton(SystemEntropy)
     metrics = providers.Singleton(PrometheusMetrics, clock)
 
@@ -61,12 +66,17 @@ class Container(containers.DeclarativeContainer):
             waiters_max=settings.provided.db_waiters_max,
         ),
     )
-    store = providers.Singleton(CoalescingStore, providers.Singleton(MeasuredStore, backend.provided.store, metrics))
+    sound_store = providers.Singleton(
+        CoalescingStore, providers.Singleton(MeasuredStore, backend.provided.store, metrics)
+    )
+    chances = providers.Singleton(Chances)
+    faulty_store = providers.Singleton(SeededFaultyStore, sound_store, clock, chances)
+    store = providers.Selector(settings.provided.mode, production=sound_store, testing=faulty_store)
     directory = providers.Singleton(QueueDirectory, backend.provided.catalog, clock)
     tally = providers.Singleton(Tally, backend.provided.stats, clock)
     sweep = providers.Singleton(
         Sweep,
-        store,
+        sound_store,
         directory,
         clock,
         entropy,
@@ -95,4 +105,5 @@ class Container(containers.DeclarativeContainer):
         wakeups,
         settings.provided.defaults,
     )
+    testing = providers.Singleton(TestingControl, clock, chances, sweep, administration)
     exposition = providers.Singleton(Exposition, metrics, backend.provided.catalog, backend.provided.stats, clock)

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from sqslite.entrypoints.container import Container
 from sqslite.entrypoints.http.app import create_rest_app
 from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX
 from sqslite.entrypoints.http.routes import Ports
+from sqslite.entrypoints.http.testing import TestingCalls
 from sqslite.entrypoints.logs import configure_logging
 from sqslite.entrypoints.node import at_work
 from sqslite.entrypoints.settings import Settings
@@ -37,6 +39,9 @@ STOP_S_MAX = 8
 PARENT_LOOK_S = 1.0
 # A JSON string may spell one byte of a text body in six characters (\u00e9).
 JSON_BYTES_PER_BODY_BYTE = 6
+
+# Entered while the application serves, and given what is to be done before it stops: parked polls are answered.
+Around = Callable[[Sequence[Callable[[], None]]], AbstractAsyncContextManager[None]]
 
 log = get_logger()
 
@@ -73,16 +78,19 @@ def create_app() -> ASGIApp:
     """The application of one worker process, from the environment that `sqslite serve` prepared."""
     settings = Settings.from_environment(os.environ)
     configure_logging(settings.log_level)
-    container = Container(settings=settings)
-    backend = container.backend()
-    metrics = container.metrics()
+    return application(Container(settings=settings), in_worker_process)
+
+
+def application(container: Container, around: Around) -> ASGIApp:
+    """The node of the container as an ASGI application, at work as long as that lives, with `around` around it."""
+    settings = container.settings()
     ports = Ports(
         service=container.service(),
         administration=container.administration(),
         inspection=container.inspection(),
         redriving=container.redriving(),
         exposition=container.exposition(),
-        ping=backend.ping,
+        ping=container.backend().ping,
         request_bytes_max=settings.body_bytes_max * JSON_BYTES_PER_BODY_BYTE + ENVELOPE_BYTES_MAX,
     )
     wakeups: ProcessWakeups = container.wakeups()
@@ -90,17 +98,27 @@ def create_app() -> ASGIApp:
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        async with at_work(container), _serving_grpc(grpc, settings):
-            _before_stopping(*((grpc.begin_to_end,) if grpc else ()), wakeups.release_waiters)
-            watch = asyncio.create_task(_stop_when_orphaned(os.getppid()), name="orphan watch")
+        before_stopping = (*((grpc.begin_to_end,) if grpc else ()), wakeups.release_waiters)
+        async with at_work(container), _serving_grpc(grpc, settings), around(before_stopping):
+            if settings.testing:
+                log.warning("testing", meaning="whoever can call this server can move its time and empty it")
             log.info("serving", host=settings.host, port=settings.port, database=str(settings.database_url))
-            try:
-                yield
-            finally:
-                watch.cancel()
+            yield
         log.info("stopped")
 
-    return create_rest_app(ports, lifespan, metrics.http_answered)
+    rest = create_rest_app(ports, lifespan, container.metrics().http_answered)
+    return TestingCalls(rest, container.testing() if settings.testing else None)
+
+
+@contextlib.asynccontextmanager
+async def in_worker_process(before_stopping: Sequence[Callable[[], None]]) -> AsyncIterator[None]:
+    """Answer parked polls when the process is told to end, and end it when the server that started it is gone."""
+    _before_stopping(*before_stopping)
+    watch = asyncio.create_task(_stop_when_orphaned(os.getppid()), name="orphan watch")
+    try:
+        yield
+    finally:
+        watch.cancel()
 
 
 def _grpc_server(settings: Settings, container: Container) -> "GrpcServer":

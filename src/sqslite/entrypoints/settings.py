@@ -88,9 +88,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     retention_forever: bool = False
     keep_alive_timeout_s: int = 75
     log_level: str = "info"
+    testing: bool = False
     db_connection_timeout_s: int = 5
     db_pool_size: int = 10
     db_waiters_max: int = 1_000
+
+    @property
+    def mode(self) -> str:
+        """Testing, in which time and faults are the test's to decide, or production."""
+        return "testing" if self.testing else "production"
 
     @property
     def defaults(self) -> Defaults:
@@ -118,6 +124,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         """Raise SettingsError where values do not go together."""
         if self.grpc_port == self.port:
             raise SettingsError("GRPC_PORT", self.grpc_port, "another port than PORT")
+        if self.testing and self.database_url.technology == "postgresql":
+            allowed = f"off with {self.database_url}: PostgreSQL has a time of its own; use memory:// or sqlite:///"
+            raise SettingsError("SQSLITE_TESTING", "on", allowed)
         if self.workers > 1 and self.database_url.technology != "postgresql":
             raise SettingsError(
                 "WORKERS",
@@ -236,6 +245,13 @@ VARIABLES: tuple[Variable, ...] = (
         "keep_alive_timeout_s",
         _integer(1, 3_600),
         "Seconds a connection may be idle, or a request's headers may take, before the server closes it.",
+    ),
+    # Not TESTING: too many programs go by a variable of that name.
+    Variable(
+        "SQSLITE_TESTING",
+        "testing",
+        _switch,
+        "Whether tests may move the server's time and let its calls fail: on or off; never on for messages you need.",
     ),
     Variable("LOG_LEVEL", "log_level", _one_of(*LOG_LEVELS), f"Least level that is logged: {', '.join(LOG_LEVELS)}."),
     Variable(

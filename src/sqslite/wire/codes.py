@@ -10,6 +10,7 @@ class RequestErrorCode(enum.StrEnum):
     INVALID_JSON = "invalid_json"
     UNKNOWN_FIELD = "unknown_field"
     MISSING_FIELD = "missing_field"
+    TESTING_OFF = "testing_off"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     REQUEST_TIMEOUT = "request_timeout"

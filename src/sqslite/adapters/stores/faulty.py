@@ -34,9 +34,13 @@ class FaultyStore(InterceptedStore):
         super().__init__(inner)
         self._plan = plan
 
+    def next_fault(self, method: str) -> Fault:
+        """What befalls the call of that port method that is being made."""
+        return next(self._plan, Fault.NONE)
+
     async def intercept(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
         """Make the call as the plan has it."""
-        match next(self._plan, Fault.NONE):
+        match self.next_fault(method):
             case Fault.REFUSED:
                 raise StoreUnavailable(f"{method} was refused on purpose")
             case Fault.UNKNOWN_UNDONE:

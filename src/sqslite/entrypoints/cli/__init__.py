@@ -40,12 +40,27 @@ def main() -> None:
 @click.option("--workers", type=int, help="Processes that serve; more than 1 needs PostgreSQL.  [default: 1]")
 @click.option("--no-sweeper", is_flag=True, help="Run no sweeper inside; run `sqslite sweeper` beside it then.")
 @click.option("--no-migrate", is_flag=True, help="Leave the schema as it is; run `sqslite migrate` before then.")
+@click.option("--testing", is_flag=True, help="Let tests move the server's time and let its calls fail.")
 def serve(
-    host: str | None, port: int | None, grpc_port: int | None, workers: int | None, no_sweeper: bool, no_migrate: bool
+    host: str | None,
+    port: int | None,
+    grpc_port: int | None,
+    workers: int | None,
+    no_sweeper: bool,
+    no_migrate: bool,
+    testing: bool,
 ) -> None:
     """Serve the REST API, and the gRPC API where it has a port."""
-    sweeper = "off" if no_sweeper else None
-    _override({"SQSLITE_HOST": host, "PORT": port, "GRPC_PORT": grpc_port, "WORKERS": workers, "SWEEPER": sweeper})
+    _override(
+        {
+            "SQSLITE_HOST": host,
+            "PORT": port,
+            "GRPC_PORT": grpc_port,
+            "WORKERS": workers,
+            "SWEEPER": "off" if no_sweeper else None,
+            "SQSLITE_TESTING": "on" if testing else None,
+        }
+    )
     settings = _start()
     _check_free("PORT", settings.host, settings.port)
     if settings.grpc_port:

@@ -35,6 +35,7 @@ STATUS: dict[ErrorCode | RequestErrorCode, int] = {
     RequestErrorCode.INVALID_JSON: 400,
     RequestErrorCode.UNKNOWN_FIELD: 400,
     RequestErrorCode.MISSING_FIELD: 400,
+    RequestErrorCode.TESTING_OFF: 403,
     RequestErrorCode.NOT_FOUND: 404,
     RequestErrorCode.METHOD_NOT_ALLOWED: 405,
     RequestErrorCode.REQUEST_TIMEOUT: 408,
@@ -90,6 +91,13 @@ class UnsupportedEncoding(RequestError):
     """The request body is compressed."""
 
     code = RequestErrorCode.UNSUPPORTED_ENCODING
+
+
+class TestingOff(RequestError):
+    """The call is for servers in testing mode, and this one is not."""
+
+    code = RequestErrorCode.TESTING_OFF
+    __test__ = False
 
 
 def refusal(path: str, error: SqsliteError | RequestError) -> Answer:
