@@ -1,6 +1,8 @@
 """How likely which fault is, drawn from a seed: the same for the same calls."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from msgspec import Struct
 
@@ -31,6 +33,7 @@ class Chances:
     """Says of each call whether a fault befalls it."""
 
     def __init__(self) -> None:
+        self._paused = False
         self.set_rates(FaultRates())
 
     @property
@@ -48,4 +51,13 @@ class Chances:
 
     def strike(self, chance: float) -> bool:
         """Whether something that happens with that chance happens now."""
-        return self._random.random() < chance
+        return not self._paused and self._random.random() < chance
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let nothing befall anybody for the time of the block, and draw nothing from the sequence."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False

@@ -16,6 +16,7 @@ from sqslite.domain.sweep import Wish
 
 if TYPE_CHECKING:
     from sqslite.adapters.client.connections import Options
+    from sqslite.entrypoints.settings import Settings
 
 URL_ALLOWED = (
     "http://host:port or https://host:port of a server; or, for a store in this process, "
@@ -235,10 +236,10 @@ def _async_way(url: str, connected: Connected) -> AsyncWay:
         from sqslite.adapters.entropy import SystemEntropy
 
         return AsyncConnections(url, _options(connected), SystemEntropy())
-    _check_storage(url)
+    settings = _settings(url)
     from sqslite.entrypoints.in_process import AsyncNode
 
-    return AsyncNode(url)
+    return AsyncNode(settings)
 
 
 def _way(url: str, connected: Connected) -> Way:
@@ -247,21 +248,21 @@ def _way(url: str, connected: Connected) -> Way:
         from sqslite.adapters.entropy import SystemEntropy
 
         return Connections(url, _options(connected), SystemEntropy())
-    _check_storage(url)
+    settings = _settings(url)
     from sqslite.entrypoints.in_process import Node
 
-    return Node(url)
+    return Node(settings)
 
 
 def _is_server(url: str) -> bool:
     return url.startswith(("http://", "https://"))
 
 
-def _check_storage(url: str) -> None:
-    from sqslite.entrypoints.settings import DatabaseUrl, SettingsError, database_url
+def _settings(url: str) -> "Settings":
+    from sqslite.entrypoints.settings import DatabaseUrl, Settings, SettingsError, database_url
 
     try:
-        database_url("url", url)
+        return Settings(database_url=database_url("url", url))
     except SettingsError:
         # As a database's URL it shows no password.
         raise InvalidValue("url", str(DatabaseUrl(url)), URL_ALLOWED) from None

@@ -11,7 +11,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from sqslite.adapters.client.calls import Call, UseCases
 from sqslite.entrypoints.container import Container
 from sqslite.entrypoints.node import at_work
-from sqslite.entrypoints.settings import Settings, database_url
+from sqslite.entrypoints.settings import Settings
 
 T = TypeVar("T")
 
@@ -19,17 +19,17 @@ T = TypeVar("T")
 class AsyncNode:
     """Makes calls on the domain. It migrates the storage and goes to work when it is opened."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._work = contextlib.AsyncExitStack()
         self._opening = asyncio.Lock()
         self._use_cases: UseCases | None = None
 
     async def open(self) -> None:
-        """Go to work. Raises InvalidValue for a URL that is none, SchemaTooNew and StoreUnavailable."""
+        """Go to work. Raises SchemaTooNew and StoreUnavailable."""
         async with self._opening:
             if self._use_cases is None:
-                self._use_cases = await self._work.enter_async_context(_working(self._url))
+                self._use_cases = await self._work.enter_async_context(_working(self._settings))
 
     async def ask(self, call: Call[T], /) -> T:
         """The call's result."""
@@ -46,19 +46,21 @@ class AsyncNode:
 class Node:
     """As AsyncNode, for threads that wait: it works on an event loop of its own, in a thread of its own."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._work = contextlib.ExitStack()
         self._opening = threading.Lock()
         self._portal: BlockingPortal | None = None
         self._use_cases: UseCases | None = None
 
     def open(self) -> None:
-        """Go to work. Raises InvalidValue for a URL that is none, SchemaTooNew and StoreUnavailable."""
+        """Go to work. Raises SchemaTooNew and StoreUnavailable."""
         with self._opening:
             if self._use_cases is None:
                 self._portal = self._work.enter_context(start_blocking_portal())
-                self._use_cases = self._work.enter_context(self._portal.wrap_async_context_manager(_working(self._url)))
+                self._use_cases = self._work.enter_context(
+                    self._portal.wrap_async_context_manager(_working(self._settings))
+                )
 
     def ask(self, call: Call[T], /) -> T:
         """The call's result."""
@@ -78,8 +80,14 @@ async def _made(call: Call[T], use_cases: UseCases) -> T:
 
 
 @contextlib.asynccontextmanager
-async def _working(url: str) -> AsyncIterator[UseCases]:
-    container = Container(settings=Settings(database_url=database_url("url", url)))
+async def _working(settings: Settings) -> AsyncIterator[UseCases]:
+    async with working(Container(settings=settings)) as use_cases:
+        yield use_cases
+
+
+@contextlib.asynccontextmanager
+async def working(container: Container) -> AsyncIterator[UseCases]:
+    """The use cases of the container's node, at work for the time of the block on a storage that it migrates."""
     async with at_work(container, migrate=True):
         try:
             yield UseCases(
