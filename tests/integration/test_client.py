@@ -235,3 +235,14 @@ async def test_a_store_in_this_process_settles_leases_that_end_unasked(tmp_path:
 def test_a_database_that_is_not_there_is_said_to_be(tmp_path: Path):
     with pytest.raises(StoreUnavailable), Client(f"sqlite:///{tmp_path}/no/such/folder.db"):
         pass
+
+
+@pytest.mark.parametrize("file", [None, "own.db"])
+def test_who_waits_is_answered_when_the_client_is_closed(tmp_path: Path, file: str | None):
+    client = Client(f"sqlite:///{tmp_path}/{file}" if file else "memory://")
+    client.send("others", 1)
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(client.receive, "orders", wait_ms=60_000)
+        time.sleep(0.2)
+        client.close()
+        assert waiting.result(5) == []
