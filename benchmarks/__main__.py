@@ -1,10 +1,11 @@
 """`python -m benchmarks [MODE]`: without a mode, the short table of full cycles beside other queues."""
 
 import sys
+from pathlib import Path
 
 import click
 
-from benchmarks import comparison, fairness, pinned_snapshot, wakeups
+from benchmarks import backlog, comparison, fairness, idle, pinned_snapshot, soak, wakeups
 from benchmarks.contenders import CONTENDERS
 
 
@@ -49,6 +50,37 @@ def fair(flood: int, seconds: float) -> None:
 def waking(rounds: int) -> None:
     """From enqueue to the answer of a receive that waits, and what a thousand that wait cost."""
     wakeups.run(rounds)
+
+
+@main.command("backlog")
+@click.option("--up-to", default=10_000_000, show_default=True, help="The largest backlog, a power of ten.")
+@click.option("--seconds", default=5.0, show_default=True, help="How long each row is measured.")
+@click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
+def behind(up_to: int, seconds: float, markdown: bool) -> None:
+    """Cycles and claims on queues that hold up to ten million messages, delayed ones, or many in flight."""
+    backlog.run(up_to=up_to, seconds=seconds, markdown=markdown)
+
+
+@main.command("idle")
+@click.option("--queues", default=100, show_default=True, help="Queues that are there.")
+@click.option("--polls", default=500, show_default=True, help="Receives that wait.")
+@click.option("--seconds", default=60.0, show_default=True, help="How long each figure is measured.")
+@click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
+def idling(queues: int, polls: int, seconds: float, markdown: bool) -> None:
+    """The CPU that servers use while nothing happens."""
+    idle.run(queues=queues, polls=polls, seconds=seconds, markdown=markdown)
+
+
+@main.command("soak")
+@click.option("--minutes", default=30.0, show_default=True, help="How long.")
+@click.option("--backlog", "behind", default=10_000, show_default=True, help="Messages that lie in the queue.")
+@click.option("--workers", default=1, show_default=True, help="Processes of the server.")
+@click.option("--plots", type=click.Path(path_type=Path), help="A folder for PNG pictures of the curves.")
+@click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
+def soaking(minutes: float, behind: int, workers: int, plots: Path | None, markdown: bool) -> None:
+    """Steady load for a long time: throughput, memory, sizes of table and indexes."""
+    fine = soak.run(minutes=minutes, backlog=behind, workers=workers, plots=plots, markdown=markdown)
+    sys.exit(0 if fine else 1)
 
 
 # Driver processes import this module again, under another name.

@@ -45,3 +45,8 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+
+async def connected(port: int) -> Connection:
+    """A connection to the server on that port of this machine."""
+    return (await asyncio.get_running_loop().create_connection(Connection, "127.0.0.1", port))[1]

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.connection import Connection
+from benchmarks.connection import Connection, connected
 from benchmarks.servers import Server, postgres, sqslite
 
 QUIET_TENANTS = 9
@@ -56,12 +56,7 @@ def run(flood: int, duration_s: float) -> None:
 
 async def _measured(server: Server, queue: str, fair: bool, backlog: int, duration_s: float) -> tuple[list[float], int]:
     """Dwell times of the quiet tenants (of what never came, all the time since it was sent), and the flood's share."""
-    loop = asyncio.get_running_loop()
-
-    async def connect() -> Connection:
-        return (await loop.create_connection(Connection, "127.0.0.1", server.port))[1]
-
-    control = await connect()
+    control = await connected(server.port)
     await _ask(control, "PUT", f"/v1/queues/{queue}", {"fair": fair, "visibility_ms": 120_000})
     for _ in range(backlog // FLOOD_BATCH):
         messages = [{"body": 1, "group_id": FLOODER}] * FLOOD_BATCH
@@ -72,7 +67,7 @@ async def _measured(server: Server, queue: str, fair: bool, backlog: int, durati
     served = 0
 
     async def produce(tenant: int) -> None:
-        connection = await connect()
+        connection = await connected(server.port)
         await asyncio.sleep(tenant / QUIET_TENANTS)
         while time.perf_counter() < end - 2:
             answer = await _ask(
@@ -84,7 +79,7 @@ async def _measured(server: Server, queue: str, fair: bool, backlog: int, durati
 
     async def consume() -> None:
         nonlocal served
-        connection = await connect()
+        connection = await connected(server.port)
         while time.perf_counter() < end:
             messages = await _ask(connection, "POST", f"/v1/queues/{queue}:receive", {"max": BATCH, "wait_ms": 500})
             came_at = datetime.now(UTC)

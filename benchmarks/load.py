@@ -1,6 +1,7 @@
 """What a driver process is told to do, and what it tells afterwards."""
 
 import time
+from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
@@ -30,6 +31,8 @@ class Tally:
     ends_at: float
     messages: int = 0
     latencies_ms: list[float] = field(default_factory=list)
+    by_second: Counter[int] = field(default_factory=Counter)
+    """Messages whose cycle ended in each second from the start on."""
     enqueued: list[Hashable] = field(default_factory=list)
     acked: list[Hashable] = field(default_factory=list)
     empty_receives: int = 0
@@ -40,6 +43,7 @@ class Tally:
         now = time.monotonic()
         if self.starts_at <= now <= self.ends_at:
             self.messages += messages
+            self.by_second[int(now - self.starts_at)] += messages
             self.latencies_ms.append((now - began_at) * 1_000)
 
     def given_up(self) -> bool:
@@ -51,6 +55,7 @@ class Tally:
         """Take in what another process did in the same time."""
         self.messages += other.messages
         self.latencies_ms += other.latencies_ms
+        self.by_second += other.by_second
         self.enqueued += other.enqueued
         self.acked += other.acked
         self.empty_receives += other.empty_receives

@@ -12,7 +12,7 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.connection import Connection
+from benchmarks.connection import Connection, connected
 from benchmarks.servers import Server, postgres, sqslite
 
 PARKED = 1_000
@@ -77,7 +77,7 @@ async def _wake_ups(producing_port: int, waiting_port: int, rounds: int) -> tupl
 
     The latter is below zero where the receive is answered first.
     """
-    producer, consumer = await _connected(producing_port), await _connected(waiting_port)
+    producer, consumer = await connected(producing_port), await connected(waiting_port)
     since_sent_ms, since_committed_ms = [], []
 
     async def enqueued() -> tuple[int, float]:
@@ -106,7 +106,7 @@ async def _wake_ups(producing_port: int, waiting_port: int, rounds: int) -> tupl
 
 async def _cost(server: Server, parked: int, queues: int, database_url: str | None) -> tuple[float, str]:
     """The server's CPU in percent of one core while receives are parked at it, and the database connections then."""
-    connections = [await _connected(server.port) for _ in range(parked)]
+    connections = [await connected(server.port) for _ in range(parked)]
     polls = []
     for place, connection in enumerate(connections):
         polls.append(asyncio.ensure_future(_receive(connection, f"parked-{place % queues}")))
@@ -130,11 +130,6 @@ def _database_connections(url: str) -> int:
         found = observer.execute(OWN_CONNECTIONS).fetchone()
     assert found is not None
     return int(found[0])
-
-
-async def _connected(port: int) -> Connection:
-    loop = asyncio.get_running_loop()
-    return (await loop.create_connection(Connection, "127.0.0.1", port))[1]
 
 
 async def _receive(connection: Connection, queue: str) -> list[dict[str, object]]:
