@@ -39,6 +39,7 @@ class Api:
     channel: grpc.aio.Channel
     stub: QueueServiceStub
     address: str
+    answered: list[tuple[str, str]]
 
     async def enqueue(self, *bodies: bytes, queue: str = "orders") -> list[int]:
         messages = [pb.NewMessage(body=body) for body in bodies or (b"1",)]
@@ -78,11 +79,18 @@ async def grpc_api(
         sizes=BodySizes(),
         receive_max=RECEIVE_MAX,
     )
-    server = GrpcServer(ports, body_bytes_max=BODY_BYTES_MAX, calls_at_once_max=calls_at_once_max, idle_s_max=60)
+    answered: list[tuple[str, str]] = []
+    server = GrpcServer(
+        ports,
+        lambda name, status, _s: answered.append((name, status)),
+        body_bytes_max=BODY_BYTES_MAX,
+        calls_at_once_max=calls_at_once_max,
+        idle_s_max=60,
+    )
     address = f"127.0.0.1:{await server.open('127.0.0.1:0')}"
     async with grpc.aio.insecure_channel(address) as channel:
         try:
-            yield Api(own, wakeups, server, underway, channel, QueueServiceStub(channel), address)
+            yield Api(own, wakeups, server, underway, channel, QueueServiceStub(channel), address, answered)
         finally:
             ending = asyncio.ensure_future(server.close())
             wakeups.release_waiters()

@@ -357,6 +357,18 @@ async def test_calls_beyond_what_the_server_works_on_at_once_are_refused():
             poll.cancel()
 
 
+async def test_every_call_that_ended_is_told_with_its_status():
+    async with grpc_api() as api:
+        await api.enqueue()
+        with refused(INVALID, "invalid_receipt"):
+            await api.stub.Ack(pb.AckRequest(receipt="x"))
+        gone = api.stub.Receive(pb.ReceiveRequest(queue="empty", wait_ms=20_000))
+        await until(lambda: "empty" in api.wakeups._watches)
+        gone.cancel()
+        await until(lambda: len(api.answered) == 3)
+        assert api.answered == [("EnqueueBatch", "ok"), ("Ack", "invalid_argument"), ("Receive", "cancelled")]
+
+
 # Health, reflection, the end
 
 

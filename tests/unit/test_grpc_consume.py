@@ -11,7 +11,7 @@ from grpc import StatusCode
 from sqslite.adapters.stores.faulty import Fault, FaultyStore
 from sqslite.adapters.stores.intercepted import InterceptedStore
 from sqslite.domain.ports import Store
-from sqslite.entrypoints.grpc import consuming
+from sqslite.entrypoints.grpc import consuming, server
 from sqslite.entrypoints.grpc.v1 import sqslite_pb2 as pb
 from tests.unit.grpc_api import Api, grpc_api, refused, until
 from tests.unit.node import Plan, message
@@ -401,11 +401,24 @@ async def test_bytes_that_are_no_request_end_the_stream():
             await stream.read()
 
 
-async def test_a_stream_whose_client_says_nothing_at_all_just_ends():
+async def test_a_stream_whose_client_says_nothing_at_all_is_ended():
     async with grpc_api() as api:
         stream = api.stub.Consume()
         await stream.done_writing()
-        assert (await stream.read(), await stream.code()) == (grpc.aio.EOF, StatusCode.OK)
+        with refused(INVALID, "invalid_protobuf", "a call begins with a request"):
+            await stream.read()
+
+
+@pytest.mark.parametrize("name", ["Consume", "Enqueue"])
+async def test_a_call_whose_request_does_not_come_is_ended_and_keeps_no_place(
+    monkeypatch: pytest.MonkeyPatch, name: str
+):
+    monkeypatch.setattr(server, "REQUEST_READ_S_MAX", 0.05)
+    async with grpc_api() as api:
+        silent = api.channel.stream_stream(f"/sqslite.v1.QueueService/{name}")()
+        with refused(StatusCode.DEADLINE_EXCEEDED, "request_timeout", "must arrive within 0.05 seconds"):
+            await silent.read()
+        await until(lambda: not api.server._running)
 
 
 async def test_no_task_is_left_when_streams_have_ended():

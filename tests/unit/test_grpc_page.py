@@ -28,7 +28,7 @@ def test_every_call_is_there_and_no_other():
 )
 def test_every_limit_has_its_value(name: str, cells: list[str]):
     (home,) = [module for module in (consuming, receiving, server, rest_server) if name in _own(module)]
-    assert int(cells[0]) == getattr(home, name)
+    assert float(cells[0]) == getattr(home, name)
 
 
 def test_the_limits_of_streams_and_of_the_server_are_there():

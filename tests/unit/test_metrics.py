@@ -39,6 +39,7 @@ for _ in range(count):
     metrics.enqueued("orders", 2)
     metrics.acked([500, -1])
     metrics.http_answered("POST", "/v1/messages/{id}:ack", 200, 0.002)
+    metrics.grpc_answered("Ack", "ok", 0.002)
 print("counted", flush=True)
 sys.stdin.readline()
 backend = MemoryBackend(clock)
@@ -130,6 +131,7 @@ async def test_names_and_labels_are_those_of_the_reference_and_a_few_beside_them
         "sqs_sweeper_last_success_timestamp_seconds": {()},
         **histogram("sqs_lease_age_at_ack_seconds"),
         **histogram("sqs_http_request_duration_seconds", "method", "route", "status"),
+        **histogram("sqs_grpc_call_duration_seconds", "method", "status"),
         **histogram("sqs_store_call_duration_seconds", "method"),
         "sqs_store_errors_total": {("code", "method")},
         "sqs_build_info": {("python", "version")},

@@ -140,6 +140,7 @@ def _grpc_server(settings: Settings, container: Container) -> "GrpcServer":
     )
     return GrpcServer(
         ports,
+        container.metrics().grpc_answered,
         body_bytes_max=settings.body_bytes_max,
         calls_at_once_max=REQUESTS_AT_ONCE_MAX,
         idle_s_max=settings.keep_alive_timeout_s,

@@ -90,6 +90,15 @@ class PrometheusMetrics:
                 registry=own,
             )
         )
+        self._grpc = _Timings(
+            Histogram(
+                "sqs_grpc_call_duration_seconds",
+                "Duration of gRPC calls and streams, by method and status.",
+                ("method", "status"),
+                buckets=HTTP_BUCKETS_S,
+                registry=own,
+            )
+        )
         self._store = _Timings(
             Histogram(
                 "sqs_store_call_duration_seconds",
@@ -162,6 +171,10 @@ class PrometheusMetrics:
     def http_answered(self, method: str, route: str, status: int, duration_s: float) -> None:
         """A request was answered; `route` is the path's pattern, never the path itself."""
         self._http.observe((method, route, str(status)), duration_s)
+
+    def grpc_answered(self, method: str, status: str, duration_s: float) -> None:
+        """A call or stream ended; `status` is the name of its status in lower case."""
+        self._grpc.observe((method, status), duration_s)
 
     def store_called(self, method: str, duration_s: float, error_code: str | None) -> None:
         """A store call ended; `error_code` None: it did not fail."""

@@ -51,18 +51,17 @@ class Hold(Struct):
     lease_until: datetime
 
 
-async def consume(ports: calls.Ports, stopping: asyncio.Event, requests: Requests, write: Write) -> None:
+async def consume(
+    ports: calls.Ports, stopping: asyncio.Event, first: pb.ConsumeRequest, further: Requests, write: Write
+) -> None:
     """Serve one stream until its client has no more to say, or the server is to end."""
-    first = await anext(requests, None)
-    if first is None:
-        return
     if not first.HasField("start"):
         raise InvalidValue("start", None, "given in the first request of a stream")
     limits.check_queue_name("queue", first.start.queue)
     limits.check_range("visibility_ms", first.start.visibility_ms, 0, limits.VISIBILITY_MS_MAX)
     consumer = Consumer(ports, first.start, stopping, write)
     try:
-        await consumer.serve(first, requests)
+        await consumer.serve(first, further)
     except BaseExceptionGroup as faults:
         # Of those that the tasks of a stream end with, the first is the reason for the others.
         raise faults.exceptions[0] from None

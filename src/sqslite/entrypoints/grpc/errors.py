@@ -21,6 +21,7 @@ class CallErrorCode(enum.StrEnum):
     """Refusals that only this transport knows, with codes as stable as the domain's."""
 
     INVALID_PROTOBUF = "invalid_protobuf"
+    REQUEST_TIMEOUT = "request_timeout"
     STOPPING = "stopping"
     INTERNAL = "internal"
 
@@ -41,6 +42,7 @@ STATUS: dict[ErrorCode | CallErrorCode, StatusCode] = {
     ErrorCode.OUTCOME_UNKNOWN: StatusCode.UNKNOWN,
     ErrorCode.SCHEMA_TOO_NEW: StatusCode.UNAVAILABLE,
     CallErrorCode.INVALID_PROTOBUF: StatusCode.INVALID_ARGUMENT,
+    CallErrorCode.REQUEST_TIMEOUT: StatusCode.DEADLINE_EXCEEDED,
     CallErrorCode.STOPPING: StatusCode.UNAVAILABLE,
     CallErrorCode.INTERNAL: StatusCode.INTERNAL,
 }
@@ -57,6 +59,12 @@ class InvalidProtobuf(CallError):
     """The request is not an encoding of the message that the call takes."""
 
     code = CallErrorCode.INVALID_PROTOBUF
+
+
+class RequestTimeout(CallError):
+    """The request did not arrive in time."""
+
+    code = CallErrorCode.REQUEST_TIMEOUT
 
 
 class Stopping(CallError):

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
+from time import perf_counter
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
+from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
@@ -15,7 +17,7 @@ from structlog import get_logger
 
 from sqslite.domain.limits import SECOND_MS
 from sqslite.entrypoints.grpc import calls, consuming, queues, receiving
-from sqslite.entrypoints.grpc.errors import InvalidProtobuf, refusals
+from sqslite.entrypoints.grpc.errors import InvalidProtobuf, RequestTimeout, refusals
 from sqslite.entrypoints.grpc.v1 import sqslite_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["QueueService"]
@@ -23,6 +25,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["QueueService"]
 ENVELOPE_BYTES_MAX = 64 * 1024
 REQUEST_BYTES_MIN = 16 * 1024 * 1024
 STREAMS_PER_CONNECTION_MAX = 1_000
+REQUEST_READ_S_MAX = 5.0
 HANDSHAKE_MS_MAX = 10 * SECOND_MS
 PING_EVERY_MS = 30 * SECOND_MS
 PING_ANSWER_MS_MAX = 10 * SECOND_MS
@@ -33,6 +36,9 @@ STOP_S_MAX = (consuming.FAREWELL_MS + SECOND_MS) / SECOND_MS
 LAST_WORDS_S_MAX = 0.3
 
 Call = Callable[[calls.Ports, Any], Coroutine[Any, Any, Message]]
+Context = grpc.aio.ServicerContext[Any, Any]
+Serve = Callable[[Context], Coroutine[Any, Any, None]]
+Answered = Callable[[str, str, float], None]
 
 CALLS: dict[str, Call] = {
     "Enqueue": calls.enqueue,
@@ -62,10 +68,19 @@ log = get_logger()
 
 
 class GrpcServer:
-    """The API on a port of its own; `open` it in the event loop that serves it."""
+    """The API on a port of its own; `open` it in the event loop that serves it. `answered` hears how each call ended."""
 
-    def __init__(self, ports: calls.Ports, *, body_bytes_max: int, calls_at_once_max: int, idle_s_max: int) -> None:
+    def __init__(
+        self,
+        ports: calls.Ports,
+        answered: Answered,
+        *,
+        body_bytes_max: int,
+        calls_at_once_max: int,
+        idle_s_max: int,
+    ) -> None:
         self._ports = ports
+        self._answered = answered
         self._body_bytes_max = body_bytes_max
         self._calls_at_once_max = calls_at_once_max
         self._idle_s_max = idle_s_max
@@ -81,9 +96,9 @@ class GrpcServer:
         """Listen on `host:port`, which other processes may share; returns the port. Raises RuntimeError."""
         options = (*self._options(), ("grpc.so_reuseport", int(shared)))
         self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=self._calls_at_once_max)
-        handlers = {name: self._unary(name, call) for name, call in CALLS.items()}
-        handlers["Receive"] = grpc.unary_stream_rpc_method_handler(self._receive)
-        handlers["Consume"] = grpc.stream_stream_rpc_method_handler(self._consume)
+        serves = {name: self._unary(name, call) for name, call in CALLS.items()}
+        serves |= {"Receive": self._receive, "Consume": self._consume}
+        handlers = {name: self._handler(name, serve) for name, serve in serves.items()}
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (SERVICE.full_name, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
@@ -134,39 +149,48 @@ class GrpcServer:
             ("grpc.keepalive_permit_without_calls", 1),
         )
 
-    @contextlib.asynccontextmanager
-    async def _counted(self) -> AsyncIterator[None]:
-        self._running += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._running -= 1
-            if not self._running:
-                self._idle.set()
-
-    def _unary(self, name: str, call: Call) -> Any:
+    def _unary(self, name: str, call: Call) -> Serve:
         shape = request_of(name)
 
-        async def answer(raw: bytes, context: receiving.Context) -> bytes:
-            async with self._counted(), refusals(context, name):
-                request = decoded(shape, raw)
-                return (await self._ports.underway.carried(call(self._ports, request))).SerializeToString()
-            raise AssertionError("a refused call has been ended")
+        async def serve(context: Context) -> None:
+            request = decoded(shape, await request_read(context))
+            answer = await self._ports.underway.carried(call(self._ports, request))
+            await context.write(answer.SerializeToString())
 
-        return grpc.unary_unary_rpc_method_handler(answer)
+        return serve
 
-    # To the client it is a call with one answer. Written as a stream of one, it tells whether the answer went out.
-    async def _receive(self, raw: bytes, context: receiving.Context) -> None:
-        async with self._counted(), refusals(context, "Receive"):
-            await receiving.receive(self._ports, decoded(pb.ReceiveRequest, raw), context)
+    async def _receive(self, context: Context) -> None:
+        await receiving.receive(self._ports, decoded(pb.ReceiveRequest, await request_read(context)), context)
 
-    async def _consume(self, raws: AsyncIterator[bytes], context: receiving.Context) -> None:
-        async with self._counted(), refusals(context, "Consume"):
-            requests = (decoded(pb.ConsumeRequest, raw) async for raw in raws)
-            await consuming.consume(
-                self._ports, self._stopping, requests, lambda answer: context.write(answer.SerializeToString())
-            )
+    async def _consume(self, context: Context) -> None:
+        first = decoded(pb.ConsumeRequest, await request_read(context))
+        further = (decoded(pb.ConsumeRequest, raw) async for raw in requests_read(context))
+        await consuming.consume(
+            self._ports, self._stopping, first, further, lambda answer: context.write(answer.SerializeToString())
+        )
+
+    def _handler(self, name: str, serve: Serve) -> Any:
+        async def handle(_: object, context: Context) -> None:
+            started_s = perf_counter()
+            self._running += 1
+            self._idle.clear()
+            status = StatusCode.CANCELLED
+            try:
+                async with refusals(context, name):
+                    await serve(context)
+                status = StatusCode.OK
+            except grpc.aio.AbortError:
+                status = context.code()
+                raise
+            finally:
+                self._running -= 1
+                if not self._running:
+                    self._idle.set()
+                self._answered(name, status.name.lower(), perf_counter() - started_s)
+
+        # On the wire a call with one request and one answer is a stream of one each. Served as such, it can be bounded
+        # in how long its request takes to come, and it is told whether its answer went out.
+        return grpc.stream_stream_rpc_method_handler(handle)
 
 
 def request_of(name: str) -> type[Message]:
@@ -180,3 +204,21 @@ def decoded(shape: type[Message], raw: bytes) -> Any:
         return shape.FromString(raw)
     except DecodeError:
         raise InvalidProtobuf(f"the request must be an encoded {shape.DESCRIPTOR.full_name}") from None
+
+
+async def request_read(context: Context) -> bytes:
+    """The first request of a call. Raises RequestTimeout where it does not come, InvalidProtobuf where none will."""
+    try:
+        async with asyncio.timeout(REQUEST_READ_S_MAX):
+            raw = await context.read()
+    except TimeoutError:
+        raise RequestTimeout(f"the request must arrive within {REQUEST_READ_S_MAX:g} seconds") from None
+    if raw is grpc.aio.EOF:
+        raise InvalidProtobuf("a call begins with a request, and there was none")
+    return raw  # type: ignore[no-any-return]  # nothing decodes it on its way
+
+
+async def requests_read(context: Context) -> AsyncIterator[bytes]:
+    """The further requests of a stream, for as long as its client has any."""
+    while (raw := await context.read()) is not grpc.aio.EOF:
+        yield raw
