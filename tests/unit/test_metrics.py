@@ -39,7 +39,6 @@ for _ in range(count):
     metrics.enqueued("orders", 2)
     metrics.acked([500, -1])
     metrics.http_answered("POST", "/v1/messages/{id}:ack", 200, 0.002)
-    metrics.grpc_answered("Ack", "ok", 0.002)
 print("counted", flush=True)
 sys.stdin.readline()
 backend = MemoryBackend(clock)
@@ -101,6 +100,7 @@ async def test_names_and_labels_are_those_of_the_reference_and_a_few_beside_them
     observer.swept(0.25)
     observer.sweep_failed(StoreUnavailable("gone"), 250)
     world.metrics.http_answered("GET", "/healthz", 200, 0.001)
+    world.metrics.grpc_answered("Stats", "ok", 0.001)
     world.metrics.store_called("claim", 0.001, "store_unavailable")
     shown = await world.shown()
 

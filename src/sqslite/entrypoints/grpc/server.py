@@ -68,7 +68,7 @@ log = get_logger()
 
 
 class GrpcServer:
-    """The API on a port of its own; `open` it in the event loop that serves it. `answered` hears how each call ended."""
+    """The API on a port of its own; `open` it in the event loop that serves it. `answered` hears how calls ended."""
 
     def __init__(
         self,
