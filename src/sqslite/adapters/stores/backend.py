@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from sqslite.adapters.examination import Finding
 from sqslite.domain.ports import QueueCatalog, QueueStats, Redrives, Store
 
 
@@ -41,6 +42,10 @@ class Backend(Protocol):
 
     async def ping(self) -> None:
         """Ask the storage for an answer. Raises StoreUnavailable where there is none."""
+        ...
+
+    async def examine(self) -> list[Finding]:
+        """Look at all that an operator can set right; changes nothing. Raises StoreUnavailable."""
         ...
 
     async def close(self) -> None:

@@ -9,14 +9,22 @@ from importlib.metadata import version
 import click
 
 from sqslite.domain.errors import SqsliteError
+from sqslite.entrypoints.cli import messages, queues
+from sqslite.entrypoints.cli.asking import end_quietly_when_nobody_reads, exit_code
+from sqslite.entrypoints.cli.doctor import doctor
 from sqslite.entrypoints.grpc import check_installed
 from sqslite.entrypoints.settings import VARIABLES, Settings, SettingsError
 
-EXIT_REFUSED = 1
+GROUPS = {
+    "Serve": ("serve", "sweeper", "migrate", "settings", "doctor"),
+    "Messages": ("send", "receive", "ack", "nack", "extend", "peek", "tail", "explain"),
+    "Queues": ("queues", "stats", "redrive", "purge", "pause", "resume", "export", "import"),
+    "Try": ("demo",),
+}
 
 
-class Refusable(click.Group):
-    """A group whose commands end with a sentence and exit code 1 where sqslite refuses to start."""
+class Sections(click.Group):
+    """A group that shows its commands by what they are for, and ends with a sentence where sqslite refuses."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command."""
@@ -24,13 +32,32 @@ class Refusable(click.Group):
             return super().invoke(ctx)
         except SqsliteError as refusal:
             click.echo(f"sqslite: {refusal}", err=True)
-            sys.exit(EXIT_REFUSED)
+            sys.exit(exit_code(refusal))
+        except BrokenPipeError:
+            end_quietly_when_nobody_reads()
+            sys.exit(0)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands under their headings."""
+        for heading, names in GROUPS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=90)) for name in names])
 
 
-@click.group(cls=Refusable, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("sqslite"), prog_name="sqslite")
 def main() -> None:
     """A message queue with the semantics of AWS SQS on storage you already own."""
+
+
+for command in (
+    *(messages.send, messages.receive, messages.ack, messages.nack, messages.extend),
+    *(messages.peek, messages.tail, messages.explain),
+    *(queues.queues, queues.stats, queues.redrive, queues.purge, queues.pause, queues.resume),
+    *(queues.export_queue, queues.import_queue),
+    doctor,
+):
+    main.add_command(command)
 
 
 @main.command()

@@ -1,5 +1,6 @@
 """All store ports over dictionaries and heaps."""
 
+from sqslite.adapters.examination import Finding, Health
 from sqslite.adapters.stores.memory.catalog import MemoryCatalog
 from sqslite.adapters.stores.memory.redrives import MemoryRedrives
 from sqslite.adapters.stores.memory.state import MemoryState
@@ -27,6 +28,11 @@ class MemoryBackend:
 
     async def ping(self) -> None:
         """Always there."""
+
+    async def examine(self) -> list[Finding]:
+        """There is nothing to set right, but something to know."""
+        advice = "use sqlite:///… or postgresql://… for messages that you need"
+        return [Finding("durability", Health.WARNING, "messages end with the process", advice)]
 
     async def close(self) -> None:
         """Nothing to let go of: a store that is opened again still has its messages."""

@@ -1,10 +1,12 @@
 """The PostgreSQL backend: the store ports on one pool of connections."""
 
+from sqslite.adapters.examination import Finding, schema_finding
 from sqslite.adapters.migrations import load_migrations, pending
 from sqslite.adapters.stores.postgres.catalog import PostgresQueueCatalog
 from sqslite.adapters.stores.postgres.claim_cursor import ClaimCursor, Cursor
 from sqslite.adapters.stores.postgres.connections import Connections, Session
 from sqslite.adapters.stores.postgres.database import Database
+from sqslite.adapters.stores.postgres.examining import examined
 from sqslite.adapters.stores.postgres.redrives import PostgresRedrives
 from sqslite.adapters.stores.postgres.stats import PostgresQueueStats
 from sqslite.adapters.stores.postgres.store import PostgresStore
@@ -14,6 +16,7 @@ POOL_SIZE = 10
 CONNECTION_TIMEOUT_S = 5
 WAITERS_MAX = 1_000
 MIGRATION_S_MAX = 600
+EXAMINATION_S_MAX = 30
 # Any number will do that no other user of the database takes: it makes migrating nodes wait for one another.
 MIGRATION_LOCK = 0x5153_4C49_5445
 
@@ -35,6 +38,7 @@ class PostgresBackend:
         connection_timeout_s: float = CONNECTION_TIMEOUT_S,
         waiters_max: int = WAITERS_MAX,
     ) -> None:
+        self._pool_size = pool_size
         self._connections = Connections(
             url, pool_size=pool_size, connection_timeout_s=connection_timeout_s, waiters_max=waiters_max
         )
@@ -76,6 +80,12 @@ class PostgresBackend:
         """Ask the server for an answer."""
         await self._database.read("ping")
 
+    async def examine(self) -> list[Finding]:
+        """See Backend."""
+        return await self._database.transact_by_hand(_schema_findings, EXAMINATION_S_MAX) + await examined(
+            self._database, self._pool_size
+        )
+
     async def close(self) -> None:
         """Let go of every connection."""
         await self._connections.close()
@@ -92,6 +102,10 @@ async def _migrate(session: Session) -> list[str]:
             [migration.version, migration.name],
         )
     return [migration.name for migration in missing]
+
+
+async def _schema_findings(session: Session) -> list[Finding]:
+    return [schema_finding(load_migrations("postgres"), await _applied_versions(session))]
 
 
 async def _applied_versions(session: Session) -> list[int]:

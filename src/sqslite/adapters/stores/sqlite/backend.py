@@ -6,9 +6,11 @@ from pathlib import Path
 
 import aiosqlite
 
+from sqslite.adapters.examination import Finding
 from sqslite.adapters.migrations import load_migrations, pending
 from sqslite.adapters.stores.sqlite.catalog import SqliteQueueCatalog
 from sqslite.adapters.stores.sqlite.connections import BUSY_TIMEOUT_MS_DEFAULT, WAITERS_MAX_DEFAULT, Connections
+from sqslite.adapters.stores.sqlite.examining import examined
 from sqslite.adapters.stores.sqlite.redrives import SqliteRedrives
 from sqslite.adapters.stores.sqlite.rows import stored_instant
 from sqslite.adapters.stores.sqlite.stats import SqliteQueueStats
@@ -34,7 +36,8 @@ class SqliteBackend:
         waiters_max: int = WAITERS_MAX_DEFAULT,
     ) -> None:
         self._clock = clock
-        self._connections = Connections(Path(path), busy_timeout_ms, waiters_max)
+        self._path = Path(path)
+        self._connections = Connections(self._path, busy_timeout_ms, waiters_max)
         self._store = SqliteStore(self._connections, clock)
         self._catalog = SqliteQueueCatalog(self._connections, clock)
         self._stats = SqliteQueueStats(self._connections, clock)
@@ -87,6 +90,10 @@ class SqliteBackend:
     async def ping(self) -> None:
         """Ask the file for its schema's version. Raises StoreUnavailable where it has none yet."""
         await self._connections.read(_SQL["ping"], {})
+
+    async def examine(self) -> list[Finding]:
+        """See Backend."""
+        return await examined(self._connections, self._path)
 
     async def close(self) -> None:
         """Let go of the file, with everything in it and nothing in its log."""

@@ -1,0 +1,74 @@
+"""What the commands that speak to sqslite have in common: whom they ask, how they show it, how they end."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+from sqslite.domain.errors import OutcomeUnknown, SqsliteError, StoreUnavailable
+from sqslite.entrypoints.client import Client
+
+EXIT_REFUSED = 1
+EXIT_NOTHING = 3
+EXIT_UNREACHABLE = 4
+URL_DEFAULT = "http://localhost:8080"
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def asking(command: F) -> F:
+    """Give a command `url` and the options that all have who ask."""
+    with_url = click.option(
+        "--url",
+        envvar="SQSLITE_URL",
+        default=URL_DEFAULT,
+        show_default=True,
+        help="A server, or sqlite:///… or postgresql://… for a store without one. [SQSLITE_URL]",
+    )
+    return with_url(command)
+
+
+def showing(command: F) -> F:
+    """Give a command `as_json`: whether it prints JSON, one value a line, rather than tables for people."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON, a value a line; the default into a pipe.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, as_json: bool, **options: Any) -> Any:
+        return command(*args, as_json=as_json or not sys.stdout.isatty(), **options)
+
+    return wrapped  # type: ignore[return-value]  # it is called with one option more
+
+
+@contextmanager
+def client(url: str) -> Iterator[Client]:
+    """A client of whoever is at the URL."""
+    with Client(url) as open_client:
+        yield open_client
+
+
+def granted(result: T | SqsliteError) -> T:
+    """The result, or the refusal raised."""
+    if isinstance(result, SqsliteError):
+        raise result
+    return result
+
+
+def exit_code(refusal: SqsliteError) -> int:
+    """How the command ends whose call was refused so."""
+    return EXIT_UNREACHABLE if isinstance(refusal, StoreUnavailable | OutcomeUnknown) else EXIT_REFUSED
+
+
+def fail(refusal: SqsliteError) -> None:
+    """Say on standard error why one of several was refused."""
+    click.echo(f"sqslite: {refusal}", err=True)
+
+
+def end_quietly_when_nobody_reads() -> None:
+    """Whoever is at the other end of the pipe has had enough: that is no error."""
+    # What is still buffered must not be tried again when Python ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

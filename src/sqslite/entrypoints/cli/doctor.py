@@ -1,0 +1,49 @@
+"""The doctor: what is wrong with settings, database and schema, and what to do about it."""
+
+import asyncio
+import os
+import sys
+
+import click
+
+from sqslite.adapters.examination import Finding, Health
+from sqslite.domain.errors import SqsliteError
+from sqslite.entrypoints.cli.asking import EXIT_REFUSED, showing
+from sqslite.entrypoints.cli.showing import print_rows
+from sqslite.entrypoints.settings import Settings
+
+
+@click.command()
+@showing
+def doctor(as_json: bool) -> None:
+    """Check settings, database, schema, clock, indexes and bloat, and say what to do. Ends with 1 on a fault.
+
+    It examines the storage of DATABASE_URL and changes nothing.
+    """
+    findings = asyncio.run(_examined())
+    rows = [{"subject": f.subject, "health": f.health, "found": f.found, "advice": f.advice} for f in findings]
+    print_rows(rows, as_json)
+    sys.exit(EXIT_REFUSED if any(finding.health is Health.FAULT for finding in findings) else 0)
+
+
+async def _examined() -> list[Finding]:
+    from sqslite.entrypoints.container import Container
+
+    try:
+        settings = Settings.from_environment(os.environ)
+    except SqsliteError as refusal:
+        return [Finding("settings", Health.FAULT, str(refusal), "correct the environment variable")]
+    findings = [Finding("settings", Health.FINE, f"DATABASE_URL is {settings.database_url}")]
+    if settings.testing:
+        advice = "unset SQSLITE_TESTING, unless this is a server for tests"
+        findings.append(Finding("testing", Health.WARNING, "clients may move the time and empty queues", advice))
+    backend = Container(settings=settings).backend()
+    try:
+        await backend.open()
+        findings += await backend.examine()
+    except SqsliteError as refusal:
+        advice = "start the database, and check DATABASE_URL, its user and its rights"
+        findings.append(Finding("database", Health.FAULT, str(refusal), advice))
+    finally:
+        await backend.close()
+    return findings
