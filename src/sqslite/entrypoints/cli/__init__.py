@@ -10,7 +10,7 @@ import click
 
 from sqslite.domain.errors import SqsliteError
 from sqslite.entrypoints.cli import messages, queues
-from sqslite.entrypoints.cli.asking import end_quietly_when_nobody_reads, exit_code
+from sqslite.entrypoints.cli.asking import EXIT_REFUSED, end_quietly_when_nobody_reads, fail
 from sqslite.entrypoints.cli.doctor import doctor
 from sqslite.entrypoints.grpc import check_installed
 from sqslite.entrypoints.settings import VARIABLES, Settings, SettingsError
@@ -31,8 +31,8 @@ class Sections(click.Group):
         try:
             return super().invoke(ctx)
         except SqsliteError as refusal:
-            click.echo(f"sqslite: {refusal}", err=True)
-            sys.exit(exit_code(refusal))
+            fail(refusal)
+            sys.exit(EXIT_REFUSED)
         except BrokenPipeError:
             end_quietly_when_nobody_reads()
             sys.exit(0)

@@ -11,6 +11,7 @@ import click
 
 from sqslite.domain.errors import OutcomeUnknown, SqsliteError, StoreUnavailable
 from sqslite.entrypoints.client import Client
+from sqslite.entrypoints.logs import configure_logging
 
 EXIT_REFUSED = 1
 EXIT_NOTHING = 3
@@ -46,9 +47,15 @@ def showing(command: F) -> F:
 
 @contextmanager
 def client(url: str) -> Iterator[Client]:
-    """A client of whoever is at the URL."""
-    with Client(url) as open_client:
-        yield open_client
+    """A client of whoever is at the URL; the command ends where nobody answers."""
+    # A store in this process logs like a server does, and that belongs to standard error.
+    configure_logging("error")
+    try:
+        with Client(url) as open_client:
+            yield open_client
+    except (StoreUnavailable, OutcomeUnknown) as failure:
+        fail(failure)
+        sys.exit(EXIT_UNREACHABLE)
 
 
 def granted(result: T | SqsliteError) -> T:
@@ -56,11 +63,6 @@ def granted(result: T | SqsliteError) -> T:
     if isinstance(result, SqsliteError):
         raise result
     return result
-
-
-def exit_code(refusal: SqsliteError) -> int:
-    """How the command ends whose call was refused so."""
-    return EXIT_UNREACHABLE if isinstance(refusal, StoreUnavailable | OutcomeUnknown) else EXIT_REFUSED
 
 
 def fail(refusal: SqsliteError) -> None:

@@ -36,7 +36,7 @@ PEEKED_COLUMNS = ("id", "state", "body", "delivery_count", "enqueued_at", "last_
 
 _kind = click.option(
     "--kind",
-    type=click.Choice(list(BodyKind)),
+    type=click.Choice([kind.value for kind in BodyKind]),
     help="How to read the body; by default json where it is that, else text.",
 )
 
@@ -136,7 +136,9 @@ def extend(receipts: tuple[str, ...], visibility_ms: int, url: str) -> None:
 
 @click.command()
 @click.argument("queue")
-@click.option("--state", type=click.Choice(PEEKED_STATES), help="Only messages in this state.")
+@click.option(
+    "--state", type=click.Choice([state.value for state in PEEKED_STATES]), help="Only messages in this state."
+)
 @click.option("--limit", type=int, default=20, show_default=True, help="Messages at most; 0 means all.")
 @asking
 @showing
@@ -148,7 +150,9 @@ def peek(queue: str, state: str | None, limit: int, url: str, as_json: bool) -> 
 
 @click.command()
 @click.argument("queue")
-@click.option("--state", type=click.Choice(PEEKED_STATES), help="Only messages in this state.")
+@click.option(
+    "--state", type=click.Choice([state.value for state in PEEKED_STATES]), help="Only messages in this state."
+)
 @click.option("--every", type=click.FloatRange(0.05, 3600), default=TAIL_EVERY_S, show_default=True, help="Seconds.")
 @asking
 def tail(queue: str, state: str | None, every: float, url: str) -> None:

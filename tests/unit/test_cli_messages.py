@@ -1,0 +1,187 @@
+"""The commands for messages and queues, on a store in a file, and how each ends."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sqslite.entrypoints import logs
+from sqslite.entrypoints.cli import GROUPS, main
+
+
+@pytest.fixture(autouse=True)
+def own_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # The log of the whole test run is not the commands' to configure.
+    monkeypatch.setattr("sqslite.entrypoints.cli.asking.configure_logging", lambda level: None)
+    monkeypatch.setattr(logs, "configure_logging", lambda level: None)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SQSLITE_URL", "sqlite:///try.db")
+
+
+def run(*arguments: str, given: str | bytes | None = None, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, arguments, input=given)
+    assert result.exit_code == code, result.output
+    return result
+
+
+def lines(*arguments: str, given: str | bytes | None = None, code: int = 0) -> list[dict]:
+    return [json.loads(line) for line in run(*arguments, given=given, code=code).stdout.splitlines()]
+
+
+def test_every_command_stands_under_a_heading_once():
+    listed = [name for names in GROUPS.values() for name in names]
+    assert sorted(listed) == sorted(main.commands)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "shown"),
+    [('{"n":1}', None, {"n": 1}), ("hello", "text", "hello"), ("12", None, 12), ("", "text", None)],
+)
+def test_a_body_is_json_where_it_is_that_and_text_else(body, kind, shown):
+    if not body:
+        assert "body must be" in run("send", "orders", body, code=1).stderr
+        return
+    run("send", "orders", body)
+    (seen,) = lines("peek", "orders")
+    assert (seen["body"], seen.get("body_kind")) == (shown, kind)
+
+
+def test_a_kind_that_is_said_goes_before():
+    run("send", "orders", "12", "--kind", "text")
+    assert lines("peek", "orders")[0]["body"] == "12"
+
+
+def test_the_body_may_stand_on_standard_input_whatever_its_bytes():
+    run("send", "orders", given=b"\xff\x00")
+    (seen,) = lines("peek", "orders")
+    assert (seen["body"], seen["body_kind"]) == ("/wA=", "binary")
+
+
+def test_all_that_a_message_may_have_is_an_option():
+    run("send", "orders", "1", "--delay-ms", "60000", "--dlq", "failed", "--group-id", "g", "--dedup-id", "d",
+        "--trace-id", "t", "--max-retries", "3", "--retention-ms", "90000", "--attribute", "a=b=c")  # fmt: skip
+    (seen,) = lines("peek", "orders", "--state", "delayed")
+    assert {
+        "dlq": "failed",
+        "group_id": "g",
+        "trace_id": "t",
+        "max_retries": 3,
+        "attributes": {"a": "b=c"},
+    }.items() <= seen.items()
+    assert lines("send", "orders", "1", "--dedup-id", "d") == [{"id": seen["id"], "duplicate": True}]
+
+
+def test_a_message_is_received_held_given_up_and_acked():
+    run("send", "orders", "1")
+    (first,) = lines("receive", "orders")
+    run("extend", first["receipt"], "--visibility-ms", "60000")
+    run("nack", first["receipt"], "--error", "card declined", "--delay-ms", "0")
+    (second,) = lines("receive", "orders")
+    assert "stale" in run("ack", first["receipt"], code=1).stderr
+    assert (second["delivery_count"], second["last_error"]) == (2, "card declined")
+    run("ack", second["receipt"])
+    assert lines("receive", "orders", code=3) == []
+
+
+def test_what_is_received_can_be_acked_at_once_or_dead_lettered():
+    run("send", "orders", "1")
+    run("send", "orders", "2", "--dlq", "failed")
+    assert [row["body"] for row in lines("receive", "orders", "--ack")] == [1]
+    (second,) = lines("receive", "orders")
+    run("nack", second["receipt"], "--dead-letter")
+    assert [row["body"] for row in lines("peek", "failed")] == [2]
+    (task,) = lines("redrive", "failed")
+    assert lines("redrive", "failed", "--list")[0]["id"] == task["id"]
+
+
+def test_why_a_message_is_not_received_is_said():
+    run("send", "orders", "1", "--delay-ms", "60000")
+    (explained,) = lines("explain", "1")
+    assert (explained["queue"], explained["code"]) == ("orders", "delayed")
+    assert "message 99 does not exist" in run("explain", "99", code=1).stderr
+
+
+def test_a_file_is_sent_and_each_bad_line_is_named_alone(tmp_path):
+    bad = '{"body":1}\nnonsense\n\n{"body":null}\n{"body":2,"delivery_count":7}\n{"body":3,"body_kind":"text"}\n'
+    (tmp_path / "some.jsonl").write_text(bad)
+    result = run("send", "orders", "--file", "some.jsonl", code=1)
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["line 2", "line 4", "line 6"]
+    assert [row["body"] for row in lines("peek", "orders")] == [1, 2]
+
+
+def test_what_is_exported_can_be_imported():
+    for number in range(3):
+        run("send", "orders", json.dumps({"n": number}), "--attribute", "a=b", "--group-id", "g")
+    exported = run("export", "orders").stdout
+    run("import", "copy", given=exported)
+    assert [(row["body"], row["attributes"], row["group_id"]) for row in lines("peek", "copy")] == [
+        ({"n": number}, {"a": "b"}, "g") for number in range(3)
+    ]
+
+
+def test_queues_are_created_changed_listed_and_deleted():
+    backoff = 'backoff={"kind":"fixed"}'
+    (made,) = lines("queues", "create", "orders", "visibility_ms=60000", "dlq=failed", backoff)
+    assert (made["visibility_ms"], made["dlq"], made["backoff"]["kind"]) == (60_000, "failed", "fixed")
+    assert "must be new" in run("queues", "create", "orders", code=1).stderr
+    (changed,) = lines("queues", "set", "orders", "visibility_ms=null", "max_retries=3")
+    assert "visibility_ms" not in changed
+    assert (changed["dlq"], changed["max_retries"]) == ("failed", 3)
+    run("pause", "orders")
+    assert lines("queues", "list", "--prefix", "ord")[0]["paused"] is True
+    run("resume", "orders")
+    run("queues", "delete", "orders", "--yes")
+    assert lines("queues", "list") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [("nope=1", "a field of fifo,"), ("visibility_ms", "FIELD=VALUE"), ("visibility_ms=soon", "of the field's type"),
+     ("visibility_ms=-1", "visibility_ms must be 1 to"), ("fifo=true", "cannot change")],
+)  # fmt: skip
+def test_a_setting_that_is_none_is_said(change, named):
+    run("queues", "create", "orders")
+    assert named in run("queues", "set", "orders", change, code=1).stderr
+
+
+def test_queues_are_counted_all_or_by_name_and_purged():
+    run("send", "orders", "1")
+    run("send", "others", "1")
+    assert [(row["queue"], row["ready"]) for row in lines("stats")] == [("orders", 1), ("others", 1)]
+    run("purge", "orders", "--yes")
+    assert [(row["queue"], row["ready"]) for row in lines("stats", "orders")] == [("orders", 0)]
+    assert "queue nope does not exist" in run("stats", "nope", code=1).stderr
+
+
+def test_what_destroys_asks_first():
+    run("send", "orders", "1")
+    run("purge", "orders", given="n\n", code=1)
+    assert len(lines("peek", "orders")) == 1
+
+
+def test_nobody_there_has_an_exit_code_of_its_own():
+    assert "cannot connect" in run("stats", "--url", "http://127.0.0.1:1", code=4).stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["send", "orders", "1", "--attribute", "=b"], ["peek", "orders", "--state", "gone"]]
+)
+def test_a_wrong_command_line_ends_with_two(arguments):
+    run(*arguments, code=2)
+
+
+def test_the_doctor_finds_a_sound_file_sound_and_says_what_is_missing(monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "sqlite:///try.db")
+    missing = {row["subject"]: row for row in lines("doctor", code=1)}
+    assert missing["schema"]["advice"] == "run `sqslite migrate`"
+    run("migrate")
+    found = {row["subject"]: row["health"] for row in lines("doctor")}
+    assert found == dict.fromkeys(["settings", "schema", "file", "durability", "log", "space", "disk"], "fine")
+
+
+def test_the_doctor_names_a_setting_that_is_wrong(monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "mysql://somewhere")
+    (finding,) = lines("doctor", code=1)
+    assert (finding["subject"], finding["health"]) == ("settings", "fault")
+    assert finding["found"].startswith("DATABASE_URL must be")
