@@ -21,7 +21,7 @@ from tests.integration.server_process import ServerProcess, serving
 MESSAGES = int(os.environ.get("WORKER_TEST_MESSAGES", "2000"))
 WORKERS = 4
 BATCH = 500
-PAUSE_S = 0.5
+PAUSE_S = 0.8
 START_S_MAX = 20
 STARTED = b"worker started"
 FROZEN_SHARE = 0.25

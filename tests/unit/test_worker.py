@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextvars import ContextVar
 
 import pytest
 
@@ -237,8 +238,8 @@ async def test_the_tasks_of_a_worker_share_its_concurrency_and_an_idle_one_keeps
         bench.seen.append(order)
         await gate.wait()
 
-    worker.task(queue="busy")(work)
-    worker.task(queue="idle")(work)
+    worker.task(queue="busy", ordered=False)(work)
+    worker.task(queue="idle", ordered=False)(work)
     async with bench.serving(worker):
         await bench.own.enqueue(*[message(b"%d" % n) for n in range(10)], queue="busy")
         await bench.rest()
@@ -371,3 +372,99 @@ async def test_a_task_can_still_be_called(bench: Bench):
         return order + 1
 
     assert await ship(1) == 2
+
+
+async def test_a_handler_in_a_thread_can_send(bench: Bench):
+    worker = bench.worker()
+
+    @worker.task(queue="orders")
+    def ship(order: int) -> None:
+        bench.seen.append(order)
+        if order:
+            ship.send(order - 1)
+
+    await ship.enqueue(2)
+    async with bench.serving(worker):
+        await bench.until(lambda: bench.seen == [2, 1, 0])
+        await bench.until(lambda: len(bench.own.observer.lease_ages_ms) == 3)
+    assert await bench.left() == []
+
+
+async def test_a_handler_in_a_thread_has_the_context_variables_of_its_middlewares(bench: Bench):
+    tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
+    worker = bench.worker()
+
+    @worker.middleware
+    async def named(received: Received, call_next: object) -> object:
+        tenant.set(received.message.attributes["tenant"])
+        return await call_next(received)
+
+    @worker.task(queue="orders")
+    def ship() -> None:
+        bench.seen.append(tenant.get())
+
+    await ship.enqueue(attributes={"tenant": "acme"})
+    async with bench.serving(worker):
+        await bench.until(lambda: len(bench.own.observer.lease_ages_ms) == 1)
+    assert bench.seen == ["acme"]
+
+
+async def test_sending_without_awaiting_does_not_block_an_event_loop(bench: Bench):
+    worker = bench.worker()
+
+    @worker.task(queue="orders")
+    def ship() -> None: ...
+
+    with pytest.raises(RuntimeError, match="await enqueue"):
+        ship.send()
+
+
+def test_a_program_without_an_event_loop_can_send(bench: Bench):
+    worker = bench.worker()
+
+    @worker.task(queue="orders")
+    def ship(order: int) -> None: ...
+
+    assert ship.send(7).id == 1
+    assert [left.body for left in asyncio.run(bench.left())] == [b"7"]
+
+
+async def test_a_handler_that_cancels_itself_has_failed(bench: Bench):
+    worker = bench.worker()
+
+    @worker.task(queue="orders")
+    async def ship(context: Context) -> None:
+        bench.seen.append(context.message.last_error)
+        if context.delivery_count == 1:
+            raise asyncio.CancelledError
+
+    await ship.enqueue()
+    async with bench.serving(worker):
+        pass
+    assert bench.seen == [None, "CancelledError: the handler was cancelled from within"]
+
+
+async def test_a_handler_that_will_not_be_cancelled_keeps_its_place_but_not_its_message(bench: Bench):
+    worker = bench.worker()
+    gate = asyncio.Event()
+
+    @worker.task(queue="orders", timeout=2, concurrency=1)
+    async def ship(context: Context) -> None:
+        bench.seen.append(context.message.last_error)
+        while not gate.is_set():
+            try:
+                await gate.wait()
+            except asyncio.CancelledError:
+                bench.seen.append("no")
+
+    await ship.enqueue()
+    async with bench.serving(worker):
+        await bench.advance_s(2)
+        assert (await bench.own.depth()).in_flight == 1
+        await bench.advance_s(5)
+        assert (await bench.own.depth()).ready == 1
+        assert bench.seen == [None, "no"]
+        gate.set()
+        await bench.rest()
+    assert bench.seen == [None, "no", "timed out after 2 s"]
+    assert await bench.left() == []

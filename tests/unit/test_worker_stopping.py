@@ -6,7 +6,8 @@ import threading
 import pytest
 
 from sqslite.domain.errors import InvalidValue, OutcomeUnknown, StoreUnavailable
-from sqslite.entrypoints.worker import Context
+from sqslite.domain.limits import ms
+from sqslite.entrypoints.worker import Context, Retry
 from tests.unit.node import message
 from tests.unit.serving import Bench
 
@@ -187,7 +188,9 @@ async def test_a_server_that_is_away_is_asked_again_ever_more_slowly(bench: Benc
 
 @pytest.mark.parametrize("done", [False, True], ids=["not done", "done, answer lost"])
 @pytest.mark.parametrize("error", [OutcomeUnknown("?"), ConnectionError("reset")], ids=["domain", "wire"])
-async def test_work_that_is_done_is_acked_once_the_server_is_back(bench: Bench, error: Exception, done: bool):
+async def test_work_that_is_done_is_acked_once_the_server_is_back(
+    bench: Bench, error: Exception, done: bool, caplog: pytest.LogCaptureFixture
+):
     wire = Flaky(bench)
     wire.fail("ack", *[error] * (1 if done else 8), done=done)
     worker = bench.worker(wire)
@@ -202,24 +205,38 @@ async def test_work_that_is_done_is_acked_once_the_server_is_back(bench: Bench, 
     assert bench.seen == [1]
     assert await bench.left() == []
     assert not wire.plan["ack"]
+    assert "not settled" not in caplog.text
 
 
-async def test_a_nack_whose_answer_was_lost_is_not_undone_by_a_heartbeat(bench: Bench):
-    wire = Flaky(bench)
-    wire.fail("nack", OutcomeUnknown("?"), done=True)
-    worker = bench.worker(wire)
+async def test_a_nack_waits_for_an_extension_that_is_under_way_which_would_undo_it(bench: Bench):
+    under_way = asyncio.Event()
 
-    @worker.task(queue="orders", visibility=6)
+    class Slow:
+        def __getattr__(self, name: str) -> object:
+            return getattr(bench.own.service, name)
+
+        async def extend(self, extensions: list) -> list:
+            bench.seen.append("extending")
+            await under_way.wait()
+            return await bench.own.service.extend(extensions)
+
+    worker = bench.worker(Slow())
+
+    @worker.task(queue="orders", visibility=30)
     async def ship(context: Context) -> None:
         bench.seen.append(context.delivery_count)
         if context.delivery_count == 1:
-            await bench.own.clock.sleep_until(bench.own.clock.now() + (context.lease_until - bench.own.clock.now()) / 2)
-            raise ValueError
+            await bench.own.clock.sleep_until(bench.own.clock.now() + ms(11_000))
+            raise Retry(after=1)
 
     await ship.enqueue()
     async with bench.serving(worker):
+        await bench.advance_s(12)
+        assert bench.seen == [1, "extending"]
+        under_way.set()
+        await bench.rest()
         await bench.advance_s(3)
-        assert bench.seen == [1, 2]
+    assert bench.seen == [1, "extending", 2]
 
 
 async def test_handlers_go_on_while_extensions_fail(bench: Bench):
