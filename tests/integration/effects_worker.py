@@ -24,7 +24,7 @@ APPLIED = "SELECT applied FROM effects WHERE n = %(n)s"
 
 server_url, database_url = sys.argv[1:] if __name__ == "__main__" else ("http://127.0.0.1:1", "")
 worker = Worker(server_url, grace=5)
-pool = AsyncConnectionPool(database_url, min_size=1, max_size=4, open=False)
+pool = AsyncConnectionPool(database_url, min_size=1, max_size=4, open=False, kwargs={"autocommit": True})
 
 
 @worker.task(queue=QUEUE, concurrency=8, visibility=VISIBILITY_S)

@@ -47,8 +47,9 @@ class Settling:
         async def nack(_: Hashable, nacks: Sequence[Nack]) -> list[SqsliteError | None]:
             return await messaging.nack(nacks)
 
-        self._acks: Gathering[Receipt, SqsliteError | None] = Gathering(ack)
-        self._nacks: Gathering[Nack, SqsliteError | None] = Gathering(nack)
+        # One call of a kind at a time: what ends meanwhile gathers, and calls cost more than the wait.
+        self._acks: Gathering[Receipt, SqsliteError | None] = Gathering(ack, lanes=1)
+        self._nacks: Gathering[Nack, SqsliteError | None] = Gathering(nack, lanes=1)
 
     async def settle(self, hold: Hold, verdict: Verdict) -> Outcome:
         """Ack the message or give it up; LOST where that was no longer this worker's to say.
