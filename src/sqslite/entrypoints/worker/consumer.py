@@ -22,7 +22,7 @@ from sqslite.entrypoints.worker.settling import Settling
 from sqslite.entrypoints.worker.slots import Slots
 from sqslite.entrypoints.worker.task import TaskOptions
 from sqslite.entrypoints.worker.tracing import Tracing
-from sqslite.entrypoints.worker.verdicts import Outcome, Verdict, on_ending, on_failure, on_success
+from sqslite.entrypoints.worker.verdicts import Outcome, Verdict, on_ending, on_failure, on_success, told
 
 WAIT_MS = 20 * SECOND_MS
 # How long a handler that was told to end may take to clean up before its message is given up over its head.
@@ -52,7 +52,7 @@ class Consumer:
         self._options = options
         self._shared = shared
         self._slots = Slots(options.concurrency)
-        self._pauses = Pauses(shared.clock, shared.entropy)
+        self._pauses = Pauses(shared.entropy)
         self._runs: dict[asyncio.Task[None], Run] = {}
         self._had_plenty = False
         self._in_order = options.ordered
@@ -150,7 +150,7 @@ class Consumer:
             return
         self._shared.observer.call_failed("claim")
         pause_ms = self._pauses.next_ms()
-        log.warning("no claim from %s, tried again in %d ms: %s", self._options.queue, pause_ms, error or repr(error))
+        log.warning("no claim from %s, tried again in %d ms: %s", self._options.queue, pause_ms, told(error))
         await self._sleep(pause_ms)
 
     def _start(self, received: Sequence[Received]) -> None:
@@ -173,8 +173,7 @@ class Consumer:
             verdicts = await self._verdicts(run)
             if any(verdict.wish is not None for verdict in verdicts):
                 await self._shared.heartbeats.forget(run)
-            settled = map(self._shared.settling.settle, run.holds, verdicts)
-            outcomes: list[Outcome] = await asyncio.gather(*settled)
+            outcomes = await self._shared.settling.settle(run.holds, verdicts)
             duration = self._shared.clock.now() - began_at
             self._shared.observer.ended(self._options.queue, duration.total_seconds(), outcomes)
         finally:

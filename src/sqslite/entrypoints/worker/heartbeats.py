@@ -10,6 +10,7 @@ from sqslite.domain.ports import Clock, Extension
 from sqslite.domain.use_cases import Messaging
 from sqslite.entrypoints.worker.observing import WorkerObserver
 from sqslite.entrypoints.worker.runs import Hold, Run
+from sqslite.entrypoints.worker.verdicts import told
 
 # A lease is extended once a third of it has passed, by a timer that looks twice as often: so what is done within a
 # sixth costs no extension, and a beat that fails has three or four more before the lease ends.
@@ -102,7 +103,7 @@ class Heartbeats:
 
     def _failed(self, error: Exception, count: int) -> None:
         self._observer.call_failed("extend")
-        log.warning("%d leases not extended, tried again in %d ms: %s", count, self._beat_ms, error or repr(error))
+        log.warning("%d leases not extended, tried again in %d ms: %s", count, self._beat_ms, told(error))
 
 
 def _extended(results: Iterable[object]) -> int:

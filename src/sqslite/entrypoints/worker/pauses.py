@@ -2,7 +2,7 @@
 
 from sqslite.domain.errors import ErrorCode, SqsliteError
 from sqslite.domain.limits import SECOND_MS
-from sqslite.domain.ports import Clock, Entropy
+from sqslite.domain.ports import Entropy
 from sqslite.domain.retry import Backoff, BackoffKind, pause_ms
 
 # From half of it to all of it at random, so that workers that failed together do not come back together.
@@ -18,8 +18,7 @@ def passes(error: Exception) -> bool:
 class Pauses:
     """Waits that grow with every failure in a row."""
 
-    def __init__(self, clock: Clock, entropy: Entropy) -> None:
-        self._clock = clock
+    def __init__(self, entropy: Entropy) -> None:
         self._entropy = entropy
         self._failures = 0
 
