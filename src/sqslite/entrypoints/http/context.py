@@ -1,5 +1,6 @@
 """What surrounds every request: its id, its trace id in the logs, its duration in the metrics."""
 
+import logging
 import re
 import uuid
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from structlog import get_logger
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from sqslite.entrypoints.http.verbs import documented
 
@@ -33,13 +34,16 @@ class RequestContext:
         self._answered = answered
         self._prefix = uuid.uuid4().hex[:12]
         self._numbers = count(1)
+        # Asked once: to find out costs as much as all else that is done here.
+        self._logs = log.is_enabled_for(logging.DEBUG)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the call on."""
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        context = self._context(scope)
+        context = self._context(dict(scope["headers"]))
+        request_id = (b"x-request-id", context["request_id"].encode())
         started_s = perf_counter()
         status = 0
 
@@ -47,20 +51,21 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", context["request_id"].encode())]
+                message["headers"] = [*message["headers"], request_id]
             await send(message)
 
-        with bound_contextvars(**context):
-            try:
-                await self._app(scope, receive, send_with_id)
-            finally:
-                self._tell(scope, status, perf_counter() - started_s)
+        bound = bind_contextvars(**context)
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            self._tell(scope, status, perf_counter() - started_s)
+            reset_contextvars(**bound)
 
-    def _context(self, scope: Scope) -> dict[str, str]:
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        given = headers.get(b"x-request-id", b"")
-        context = {"request_id": given.decode() if _GIVEN_ID.fullmatch(given) else self._new_id()}
-        if match := _TRACEPARENT.fullmatch(headers.get(b"traceparent", b"")):
+    def _context(self, headers: dict[bytes, bytes]) -> dict[str, str]:
+        given = headers.get(b"x-request-id")
+        context = {"request_id": given.decode() if given and _GIVEN_ID.fullmatch(given) else self._new_id()}
+        trace = headers.get(b"traceparent")
+        if trace and (match := _TRACEPARENT.fullmatch(trace)):
             context["trace_id"] = match[1].decode()
         return context
 
@@ -71,5 +76,6 @@ class RequestContext:
         method = scope["method"] if scope["method"] in _KNOWN_METHODS else "(other)"
         route = documented(scope.get("path_template") or UNMATCHED)
         self._answered(method, route, status, duration_s)
-        duration_ms = round(duration_s * 1e3, 2)
-        log.debug("request", method=method, path=documented(scope["path"]), status=status, duration_ms=duration_ms)
+        if self._logs:
+            path, duration_ms = documented(scope["path"]), round(duration_s * 1e3, 2)
+            log.debug("request", method=method, path=path, status=status, duration_ms=duration_ms)
