@@ -7,6 +7,7 @@ import pytest
 
 from sqslite.domain.limits import ms
 from sqslite.domain.messages import Delivery
+from sqslite.entrypoints.http import parking
 from sqslite.entrypoints.http.parking import unless_gone
 from tests.unit.node import Node, message
 from tests.unit.polls import ids, parked, waited
@@ -54,13 +55,15 @@ class Client:
         return {"type": "http.disconnect"}
 
 
-async def test_what_was_claimed_for_a_client_that_is_gone_is_released_at_once(own: Node):
+async def test_what_was_claimed_for_a_client_that_is_gone_is_released_at_once(own: Node, monkeypatch):
+    monkeypatch.setattr(parking, "WATCH_AFTER_S", 0)
     await own.enqueue(message(), message())
     client = Client()
 
     async def claim(wanted: Callable[[], bool]) -> list[Delivery]:
         claimed = await own.service.claim("orders", 10, None, None, wanted)
         assert len(claimed) == 2
+        await asyncio.sleep(0.01)
         client.gone.set()
         await settled()
         return claimed
@@ -69,7 +72,22 @@ async def test_what_was_claimed_for_a_client_that_is_gone_is_released_at_once(ow
     assert [delivery.message.delivery_count for delivery in await own.service.claim("orders")] == [2, 2]
 
 
-async def test_a_client_that_stays_gets_what_was_claimed_and_no_task_is_left(own: Node):
+async def test_a_receive_that_is_answered_at_once_does_not_watch_its_client(own: Node):
+    await own.enqueue()
+
+    class Unwatched:
+        async def receive(self) -> dict[str, str]:
+            raise AssertionError("nobody waits")
+
+    (claimed,) = await unless_gone(Unwatched(), lambda wanted: own.service.claim("orders", 1, wanted=wanted), _never)
+    assert claimed.message.delivery_count == 1
+
+
+@pytest.mark.parametrize("watch_after_s", [0, 60])
+async def test_a_client_that_stays_gets_what_was_claimed_and_no_task_is_left(
+    own: Node, watch_after_s: float, monkeypatch
+):
+    monkeypatch.setattr(parking, "WATCH_AFTER_S", watch_after_s)
     before = asyncio.all_tasks()
     sent = await own.enqueue()
     claimed = await unless_gone(Client(), lambda wanted: own.service.claim("orders", 1, wanted=wanted), _never)

@@ -9,23 +9,49 @@ from sqslite.entrypoints.http.exchange import Incoming
 T = TypeVar("T")
 Claim = Callable[[Callable[[], bool]], Awaitable[list[T]]]
 
+# Most receives are answered sooner, and to watch their clients would cost as much as to answer them.
+WATCH_AFTER_S = 0.05
+
+
+class _Client:
+    """The one who asked; watched once somebody says so."""
+
+    def __init__(self, request: Incoming) -> None:
+        self._request = request
+        self._leaving: asyncio.Task[None] | None = None
+
+    @property
+    def there(self) -> bool:
+        """Whether it has not been seen to hang up."""
+        return self._leaving is None or not self._leaving.done()
+
+    def watch(self) -> None:
+        """Look out for its hanging up."""
+        self._leaving = asyncio.ensure_future(self._left())
+
+    def forget(self) -> None:
+        """Look out no more."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+
+    async def _left(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+
 
 async def unless_gone(request: Incoming, claim: Claim[T], release: Callable[[list[T]], Awaitable[None]]) -> list[T]:
     """What was claimed; where the client hung up meanwhile, it is released.
 
     The claim is not cancelled, for it may just be leasing: it is told that nobody wants its answer.
     """
-    leaving = asyncio.ensure_future(_gone(request))
+    client = _Client(request)
+    watching = asyncio.get_running_loop().call_later(WATCH_AFTER_S, client.watch)
     try:
-        claimed = await claim(lambda: not leaving.done())
-        if leaving.done() and claimed:
+        claimed = await claim(lambda: client.there)
+        if claimed and not client.there:
             await release(claimed)
             return []
         return claimed
     finally:
-        leaving.cancel()
-
-
-async def _gone(request: Incoming) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        watching.cancel()
+        client.forget()
