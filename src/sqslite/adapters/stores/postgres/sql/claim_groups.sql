@@ -6,7 +6,7 @@ WITH locked AS MATERIALIZED (
         AND EXISTS (SELECT FROM sqslite.queues WHERE partition_id = $1 AND NOT paused)
     ORDER BY turn
     LIMIT $2
-    FOR UPDATE SKIP LOCKED
+    FOR NO KEY UPDATE SKIP LOCKED
 )
 SELECT
     ARRAY(SELECT group_id FROM locked ORDER BY turn),

@@ -42,20 +42,29 @@ WITH found AS MATERIALIZED (
         ) AS retry_at
     FROM unnest($2::text[], $3::bigint[]) AS looked_at (group_id, turn)
 ),
+empty AS MATERIALIZED (
+    SELECT g.group_id
+    FROM sqslite.message_groups AS g
+    INNER JOIN found ON found.group_id = g.group_id
+    WHERE g.partition_id = $1 AND g.group_id = ANY ($2::text[]) AND NOT found.leased AND NOT found.waiting
+    -- A transaction that is enqueuing to the group keeps its row.
+    FOR UPDATE OF g SKIP LOCKED
+),
 emptied AS (
     DELETE FROM sqslite.message_groups AS g
-    USING found
-    WHERE
-        g.partition_id = $1 AND g.group_id = ANY ($2::text[]) AND g.group_id = found.group_id
-        AND NOT found.leased AND NOT found.waiting
+    WHERE g.partition_id = $1 AND g.group_id = ANY (ARRAY(SELECT group_id FROM empty))
 )
 UPDATE sqslite.message_groups AS g
 SET
     turn = CASE WHEN found.turn > 0 THEN found.turn ELSE g.turn END,
     -- A FIFO group whose messages are leased is looked at again when one of them is acked or settled.
-    look_at = CASE WHEN $4 AND found.leased THEN NULL ELSE coalesce(found.retry_at, found.next_at) END
+    look_at = CASE
+        WHEN $4 AND found.leased THEN NULL
+        WHEN found.leased OR found.waiting THEN coalesce(found.retry_at, found.next_at)
+        ELSE {now} + interval '10 seconds'
+    END
 FROM found
 WHERE
     g.partition_id = $1 AND g.group_id = ANY ($2::text[]) AND g.group_id = found.group_id
-    AND (found.leased OR found.waiting)
+    AND g.group_id <> ALL (ARRAY(SELECT group_id FROM empty))
 RETURNING g.group_id

@@ -17,5 +17,7 @@ FROM drawn
 WHERE EXISTS (SELECT FROM sqslite.queues WHERE partition_id = $1)
 -- Whoever locks several groups locks them in this order, so that they wait for one another and never deadlock.
 ORDER BY group_id COLLATE "C"
-ON CONFLICT (partition_id, group_id) DO UPDATE SET look_at = least(g.look_at, excluded.look_at)
+-- To set the key, to what it is, takes the row for itself: so it waits for a transaction that enqueues to the group.
+ON CONFLICT (partition_id, group_id)
+DO UPDATE SET group_id = excluded.group_id, look_at = least(g.look_at, excluded.look_at)
 RETURNING g.group_id

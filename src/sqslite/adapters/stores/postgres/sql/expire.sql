@@ -22,7 +22,7 @@ freed AS MATERIALIZED (
         g.partition_id = ANY (ARRAY(SELECT DISTINCT partition_id FROM gone WHERE group_id IS NOT NULL))
         AND g.group_id = ANY (ARRAY(SELECT DISTINCT group_id FROM gone WHERE group_id IS NOT NULL))
     ORDER BY g.partition_id, g.group_id
-    FOR UPDATE OF g
+    FOR NO KEY UPDATE OF g
 ),
 woken AS (
     UPDATE sqslite.message_groups AS g

@@ -10,4 +10,4 @@ WHERE
         )
     )
 ORDER BY g.group_id
-FOR UPDATE
+FOR NO KEY UPDATE

@@ -38,7 +38,7 @@ freed AS MATERIALIZED (
     FROM sqslite.message_groups AS g
     WHERE g.partition_id = $1 AND g.group_id = ANY (ARRAY(SELECT group_id FROM taken WHERE group_id IS NOT NULL))
     ORDER BY g.group_id
-    FOR UPDATE
+    FOR NO KEY UPDATE
 ),
 woken AS (
     UPDATE sqslite.message_groups AS g
