@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import backlog, comparison, fairness, idle, pinned_snapshot, soak, wakeups
+from benchmarks import backlog, comparison, fairness, idle, pinned_snapshot, soak, storage, wakeups
 from benchmarks.contenders import CONTENDERS
 
 
@@ -81,6 +81,18 @@ def soaking(minutes: float, behind: int, workers: int, plots: Path | None, markd
     """Steady load for a long time: throughput, memory, sizes of table and indexes."""
     fine = soak.run(minutes=minutes, backlog=behind, workers=workers, plots=plots, markdown=markdown)
     sys.exit(0 if fine else 1)
+
+
+@main.command("storage")
+@click.option("--messages", default=5_000_000, show_default=True, help="Messages that pass through; 0: calls only.")
+@click.option("--untuned", is_flag=True, help="Without the migration's settings of autovacuum.")
+@click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
+def storing(messages: int, untuned: bool, markdown: bool) -> None:
+    """Blocks, WAL and rows per message on PostgreSQL, and bloat after millions of messages."""
+    if not untuned:
+        storage.statements(markdown=markdown)
+    if messages:
+        storage.flow(messages=messages, tuned=not untuned, markdown=markdown)
 
 
 # Driver processes import this module again, under another name.

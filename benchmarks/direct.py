@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqslite.adapters.entropy import SystemEntropy
 from sqslite.adapters.stores.postgres.backend import PostgresBackend
 from sqslite.adapters.stores.postgres.claim_cursor import Cursor
+from sqslite.adapters.stores.postgres.store import PostgresStore
 from sqslite.domain.messages import Delivery, NewMessage
 from sqslite.domain.ports import Claim
 from sqslite.domain.queues import Queue, QueueSettings
@@ -19,22 +20,22 @@ VISIBILITY_MS = 600_000
 class DirectQueue:
     """One queue of an open store."""
 
-    backend: PostgresBackend
+    store: PostgresStore
     queue: Queue
 
     async def enqueue(self, count: int) -> None:
         """Enqueue as many, in one call."""
-        await self.backend.store.enqueue(self.queue, [MESSAGE] * count)
+        await self.store.enqueue(self.queue, [MESSAGE] * count)
 
     async def claim(self, count: int) -> list[Delivery]:
         """Lease up to as many, in one call."""
         secrets = SystemEntropy().secrets(count)
         claim = Claim(limit=count, visibility_ms=VISIBILITY_MS, secrets=secrets)
-        return await self.backend.store.claim(self.queue, claim)
+        return await self.store.claim(self.queue, claim)
 
     async def ack(self, deliveries: list[Delivery]) -> None:
         """Delete them, in one call."""
-        await self.backend.store.ack(self.queue.partition_id, [delivery.receipt for delivery in deliveries])
+        await self.store.ack(self.queue.partition_id, [delivery.receipt for delivery in deliveries])
 
 
 @contextlib.asynccontextmanager
@@ -44,6 +45,6 @@ async def direct_queue(url: str, name: str, cursor: Cursor | None = None) -> Asy
     await backend.open()
     try:
         await backend.migrate()
-        yield DirectQueue(backend, await backend.catalog.ensure(name, QueueSettings()))
+        yield DirectQueue(backend.store, await backend.catalog.ensure(name, QueueSettings()))
     finally:
         await backend.close()
