@@ -104,8 +104,7 @@ async def _exchange(load: Load, tally: Tally) -> None:
         task.add_done_callback(tasks.discard)
 
     exchanges = [Exchange(rounds(cycle, load, tally), parse, reconnect) for _ in range(load.connections)]
-    for exchange in exchanges:
-        await connect(exchange)
+    await asyncio.gather(*[connect(exchange) for exchange in exchanges])
     await asyncio.gather(*[exchange.done for exchange in exchanges])
 
 
