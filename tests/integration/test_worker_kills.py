@@ -27,7 +27,7 @@ PAUSE_S = 0.5
 START_S_MAX = 20
 STARTED = b"worker started"
 FROZEN_SHARE = 0.25
-END_S_MAX = 60 + MESSAGES / 50
+END_S_MAX = 120 + MESSAGES / 10
 
 
 class Workers:

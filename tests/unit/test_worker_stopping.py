@@ -208,6 +208,27 @@ async def test_work_that_is_done_is_acked_once_the_server_is_back(
     assert "not settled" not in caplog.text
 
 
+async def test_a_batch_is_acked_in_one_call(bench: Bench):
+    class Counting:
+        def __getattr__(self, name: str) -> object:
+            return getattr(bench.own.service, name)
+
+        async def ack(self, receipts: list) -> list:
+            bench.seen.append(len(receipts))
+            return await bench.own.service.ack(receipts)
+
+    worker = bench.worker(Counting())
+
+    @worker.task(queue="orders", batch=100)
+    async def ship(orders: list[int]) -> None: ...
+
+    await bench.own.enqueue(*[message(b"1")] * 50)
+    async with bench.serving(worker):
+        pass
+    assert bench.seen == [50]
+    assert await bench.left() == []
+
+
 async def test_a_nack_waits_for_an_extension_that_is_under_way_which_would_undo_it(bench: Bench):
     under_way = asyncio.Event()
 
