@@ -290,31 +290,27 @@ def test_many_consumers_at_once_get_each_message_once(both: Both, orders: str):
     with both.stub() as stub:
         sent = enqueue(stub, *[b"x"] * count, name=orders)
     seen: list[int] = []
-    lock = threading.Lock()
+    over = threading.Event()
 
     def consume() -> None:
         with both.stub() as stub:
             stream = Conversation(stub, queue=orders)
             stream.say(credits=10)
+            threading.Thread(target=lambda: (over.wait(), stream.say_no_more()), daemon=True).start()
             for answer in stream.answers:
-                with lock:
-                    seen.extend(ids(list(answer.deliveries)))
-                    over = len(seen) >= count
-                receipts = [pb.AckRequest(receipt=delivery.receipt) for delivery in answer.deliveries]
-                if receipts:
+                seen.extend(ids(list(answer.deliveries)))
+                if answer.deliveries:
+                    receipts = [pb.AckRequest(receipt=delivery.receipt) for delivery in answer.deliveries]
                     stream.say(acks=receipts, credits=len(receipts))
-                if over:
-                    stream.say_no_more()
 
-    threads = [threading.Thread(target=consume, daemon=True) for _ in range(consumers)]
-    for thread in threads:
-        thread.start()
-    until = time.monotonic() + 2 * SOON_S_MAX
-    while len(seen) < count and time.monotonic() < until:
-        time.sleep(0.05)
-    assert sorted(seen) == sent
-    with both.stub() as stub:
+    with both.stub() as stub, ThreadPoolExecutor(consumers) as pool:
+        ended = [pool.submit(consume) for _ in range(consumers)]
+        until = time.monotonic() + 2 * SOON_S_MAX
         while stub.Stats(pb.StatsRequest(queue=orders)).acked_total < count and time.monotonic() < until:
             time.sleep(0.05)
+        over.set()
+        for each in ended:
+            each.result(SOON_S_MAX)
         stats = stub.Stats(pb.StatsRequest(queue=orders))
         assert (stats.ready, stats.in_flight, stats.acked_total) == (0, 0, count)
+    assert sorted(seen) == sent
