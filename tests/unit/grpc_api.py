@@ -24,6 +24,8 @@ from tests.unit.polls import waited
 
 BODY_BYTES_MAX = 64 * 1024
 RECEIVE_MAX = 10
+# No test takes so long; what hangs shall fail.
+STREAM_S_MAX = 20
 LOOKS_MAX = 1_000
 LOOK_S = 0.003
 
@@ -54,7 +56,7 @@ class Api:
         return await self.stub.Stats(pb.StatsRequest(queue=queue))
 
     async def consume(self, granted: int, queue: str = "orders", **fields: object) -> grpc.aio.StreamStreamCall:
-        stream = self.stub.Consume()
+        stream = self.stub.Consume(timeout=STREAM_S_MAX)
         await stream.write(pb.ConsumeRequest(start=pb.ConsumeStart(queue=queue, **fields), credits=granted))
         return stream
 

@@ -230,6 +230,33 @@ async def test_a_receive_whose_deadline_passes_leases_nothing():
         assert delivery.message.delivery_count == 1
 
 
+class HeldEnqueues(InterceptedStore):
+    """A store that enqueues when the test says so."""
+
+    def __init__(self, inner: Store) -> None:
+        super().__init__(inner)
+        self.asked = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def intercept(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
+        if method == "enqueue":
+            self.asked.set()
+            await self.go_on.wait()
+        return await call()
+
+
+async def test_an_enqueue_that_is_cancelled_once_it_has_begun_is_carried_to_its_end():
+    async with grpc_api(HeldEnqueues) as api:
+        store = api.node.service._store
+        gone = api.stub.Enqueue(pb.EnqueueRequest(queue="orders", message=pb.NewMessage(body=b"1")))
+        await store.asked.wait()
+        gone.cancel()
+        await until(lambda: not api.server._running)
+        store.go_on.set()
+        await api.underway.ended()
+        assert len(await api.node.messages()) == 1
+
+
 class HeldClaims(InterceptedStore):
     """A store whose claims are answered when the test says so."""
 
@@ -302,7 +329,7 @@ async def test_a_receive_of_too_many_or_too_few_is_refused(asked: int):
             await api.receive(max=asked)
 
 
-async def test_a_call_that_is_cancelled_is_carried_to_its_end():
+async def test_the_server_ends_no_sooner_than_what_it_has_to_give_back_is_given_back():
     async with grpc_api(HeldClaims) as api:
         store = api.node.service._store
         await api.enqueue()

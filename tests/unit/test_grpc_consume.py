@@ -13,7 +13,7 @@ from sqslite.adapters.stores.intercepted import InterceptedStore
 from sqslite.domain.ports import Store
 from sqslite.entrypoints.grpc import consuming, server
 from sqslite.entrypoints.grpc.v1 import sqslite_pb2 as pb
-from tests.unit.grpc_api import Api, grpc_api, refused, until
+from tests.unit.grpc_api import STREAM_S_MAX, Api, grpc_api, refused, until
 from tests.unit.node import Plan, message
 
 INVALID = StatusCode.INVALID_ARGUMENT
@@ -283,6 +283,20 @@ async def test_what_was_settled_or_has_ended_is_not_given_back_again():
         assert delayed.not_before > api.node.clock.now()
 
 
+async def test_what_was_held_longer_is_given_back_when_it_still_stands():
+    async with grpc_api() as api:
+        await api.enqueue()
+        stream = await api.consume(1, visibility_ms=1_000)
+        (held,) = await delivered(stream, 1)
+        await stream.write(pb.ConsumeRequest(extends=[pb.ExtendRequest(receipt=held.receipt, visibility_ms=60_000)]))
+        assert await settled(stream, 1) == [""]
+        api.node.shift(2_000)
+        await stream.done_writing()
+        assert await stream.read() is grpc.aio.EOF
+        (left,) = await api.node.messages()
+        assert left.lease_until is None
+
+
 class ClaimsAfterHangUp(InterceptedStore):
     """A store whose claims are answered when the test says so."""
 
@@ -415,7 +429,7 @@ async def test_a_call_whose_request_does_not_come_is_ended_and_keeps_no_place(
 ):
     monkeypatch.setattr(server, "REQUEST_READ_S_MAX", 0.05)
     async with grpc_api() as api:
-        silent = api.channel.stream_stream(f"/sqslite.v1.QueueService/{name}")()
+        silent = api.channel.stream_stream(f"/sqslite.v1.QueueService/{name}")(timeout=STREAM_S_MAX)
         with refused(StatusCode.DEADLINE_EXCEEDED, "request_timeout", "must arrive within 0.05 seconds"):
             await silent.read()
         await until(lambda: not api.server._running)
