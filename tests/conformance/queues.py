@@ -2,6 +2,9 @@
 
 import asyncio
 
+from msgspec.structs import replace
+
+from sqslite.domain.limits import DELETED_KNOWN_MS
 from sqslite.domain.ports import Depth
 from sqslite.domain.queues import QueueSettings
 from sqslite.domain.retry import Backoff, BackoffKind
@@ -14,7 +17,12 @@ SETTINGS = QueueSettings(
     dlq="dead",
     receive_wait_ms=10_000,
     body_bytes_max=1_024,
+    in_flight_max=7,
+    redrive_allow=["orders", "returns"],
+    dedup_scope="group",
+    dedup_by_content=True,
     tags={"team": "billing é", "": ""},
+    annotations={"Policy": '{"é": "\n"}', "k": ""},
     backoff=Backoff(kind=BackoffKind.EXPONENTIAL, base_ms=250, factor=1.5, max_ms=9_000, jitter=0.25),
 )
 
@@ -38,6 +46,65 @@ class Queues:
         changed, created = await world.catalog.put("orders", SETTINGS)
         assert (changed.partition_id, changed.settings, created) == (made.partition_id, SETTINGS, False)
         assert await world.catalog.find("orders") == changed
+
+    async def test_a_queue_tells_when_it_was_created_changed_and_purged(self, world: World):
+        created_at = world.now
+        made = await world.queue()
+        assert (made.created_at, made.changed_at, made.purged_at) == (created_at, created_at, None)
+        world.advance(1_000)
+        changed_at = world.now
+        changed, _ = await world.catalog.put("orders", SETTINGS)
+        assert (changed.created_at, changed.changed_at, changed.purged_at) == (created_at, changed_at, None)
+        world.advance(1_000)
+        assert await world.catalog.put("orders", SETTINGS) == (changed, False)
+        assert await world.catalog.pause("orders", True) == replace(changed, paused=True)
+        purged = await world.catalog.renew("orders")
+        assert purged == replace(changed, paused=True, purged_at=world.now, partition_id=purged.partition_id)
+        world.advance(1_000)
+        again = await world.catalog.renew("orders")
+        assert again is not None
+        assert (again.created_at, again.changed_at, again.purged_at) == (created_at, changed_at, world.now)
+        assert await world.catalog.find("orders") == again
+        assert await world.catalog.page("", 10) == [again]
+        (message_id,) = await world.enqueue(again)
+        assert (await world.store_sight(message_id)).queue == again
+
+    async def test_a_deleted_queue_is_known_for_some_minutes(self, world: World):
+        await world.queue()
+        assert await world.catalog.deleted_at("orders") is None
+        first_at = world.now
+        await world.catalog.drop("orders")
+        assert await world.catalog.drop("orders") is False
+        world.advance(1_000)
+        assert await world.catalog.deleted_at("orders") == first_at
+        anew = await world.queue()
+        assert anew.created_at == world.now
+        assert await world.catalog.deleted_at("orders") == first_at
+        await world.catalog.renew("orders")
+        assert await world.catalog.deleted_at("orders") == first_at
+        last_at = world.now
+        await world.catalog.drop("orders")
+        world.advance(DELETED_KNOWN_MS - 1)
+        while await world.store.tidy(10):
+            pass
+        assert await world.catalog.deleted_at("orders") == last_at
+        world.advance(1)
+        assert await world.catalog.deleted_at("orders") is None
+        assert await world.store.tidy(10) == 1
+
+    async def test_the_sources_of_a_dead_letter_queue_are_listed_a_page_at_a_time(self, world: World):
+        for name in ("b", "a", "C", "c.1"):
+            await world.queue_with(name, dlq="dead")
+        for name, dlq in (("other", "dead.1"), ("none", None), ("dead", "deader")):
+            await world.queue_with(name, dlq=dlq)
+        assert [queue.name for queue in await world.catalog.sources("dead", "", 3)] == ["C", "a", "b"]
+        assert [queue.name for queue in await world.catalog.sources("dead", "b", 3)] == ["c.1"]
+        assert await world.catalog.sources("deader", "", 10) == [await world.catalog.find("dead")]
+        await world.catalog.put("a", QueueSettings())
+        await world.catalog.drop("b")
+        await world.catalog.put("none", QueueSettings(dlq="dead"))
+        assert [queue.name for queue in await world.catalog.sources("dead", "", 10)] == ["C", "c.1", "none"]
+        assert await world.catalog.sources("nobody", "", 10) == []
 
     async def test_racing_puts_create_once(self, world: World):
         puts = await asyncio.gather(*[world.catalog.put("orders", SETTINGS) for _ in range(8)])

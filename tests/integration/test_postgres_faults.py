@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -67,9 +68,11 @@ async def test_a_server_killed_under_a_statement_tells_reads_from_writes_and_is_
             await asyncio.wait_for(write, LONG_S)
         with pytest.raises(StoreUnavailable):
             await asyncio.wait_for(read, LONG_S)
+        then = datetime(2026, 1, 1, tzinfo=UTC)
+        queue = Queue(name="orders", partition_id=1, created_at=then, changed_at=then)
         for _ in range(3):
             with pytest.raises(StoreUnavailable):
-                await asyncio.wait_for(backend.store.enqueue(Queue(name="orders", partition_id=1), [message()]), LONG_S)
+                await asyncio.wait_for(backend.store.enqueue(queue, [message()]), LONG_S)
         private_postgres.start()
         queue = await asyncio.wait_for(backend.catalog.ensure("orders", QueueSettings()), LONG_S)
         assert len(await backend.store.enqueue(queue, [message()])) == 1

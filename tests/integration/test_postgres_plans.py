@@ -17,7 +17,7 @@ from sqslite.adapters.stores.postgres.stats import PAGES_MAX
 from sqslite.domain.leases import SECRET_BYTES
 from sqslite.domain.limits import ATTEMPT_MS, DEPTH_EXACT_MAX, VISIBILITY_MS_MAX
 from sqslite.domain.ports import Claim
-from sqslite.domain.queues import Queue, QueueSettings
+from sqslite.domain.queues import QueueSettings
 from tests.integration.conftest import EMPTY
 
 STATEMENTS = statement_texts()
@@ -232,7 +232,10 @@ async def test_a_plan_made_while_the_queue_was_empty_is_not_used_when_it_has_fil
 
 async def _claim(backend: PostgresBackend):
     claim = Claim(limit=10, visibility_ms=60_000, secrets=SystemEntropy().secrets(10))
-    return await backend.store.claim(Queue(name="queue-1", partition_id=OWN), claim)
+    queue = await backend.catalog.find("queue-1")
+    assert queue is not None
+    assert queue.partition_id == OWN
+    return await backend.store.claim(queue, claim)
 
 
 async def _table_scans(backend: PostgresBackend) -> int:

@@ -11,6 +11,7 @@ from sqslite.adapters.stores.memory import MemoryBackend
 from sqslite.adapters.wakeups.local import LocalWakeups
 from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.directory import QueueDirectory
+from sqslite.domain.in_flight import InFlight
 from sqslite.domain.inspection import QueueInspection
 from sqslite.domain.lifecycle import State
 from sqslite.domain.limits import SECOND_MS, ms
@@ -117,7 +118,9 @@ def node(
     tally = Tally(backend.stats, clock)
     defaults = defaults or Defaults()
     sweep = Sweep(store, directory, clock, entropy, observer, wakeups, tally, defaults, INTERVAL_MS)
-    service = QueueService(store, directory, sweep, clock, entropy, observer, wakeups, tally, defaults)
+    service = QueueService(
+        store, directory, sweep, clock, entropy, observer, wakeups, tally, InFlight(backend.stats, clock), defaults
+    )
     administration = QueueAdministration(backend.catalog, directory, wakeups, tally, defaults)
     return Node(
         clock=clock,

@@ -14,6 +14,7 @@ from sqslite.adapters.stores.memory import MemoryBackend
 from sqslite.adapters.wakeups.local import LocalWakeups
 from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.directory import QueueDirectory
+from sqslite.domain.in_flight import InFlight
 from sqslite.domain.inspection import QueueInspection
 from sqslite.domain.ports import Store
 from sqslite.domain.queues import Defaults
@@ -75,7 +76,18 @@ async def rest(
     tally = Tally(backend.stats, clock)
     defaults = Defaults(body_bytes_max=body_bytes_max, retention_forever=retention_forever)
     sweep = Sweep(store, directory, clock, SeededEntropy(), metrics, wakeups, tally, defaults, 60_000)
-    service = QueueService(store, directory, sweep, clock, SeededEntropy(), metrics, wakeups, tally, defaults)
+    service = QueueService(
+        store,
+        directory,
+        sweep,
+        clock,
+        SeededEntropy(),
+        metrics,
+        wakeups,
+        tally,
+        InFlight(backend.stats, clock),
+        defaults,
+    )
     administration = QueueAdministration(backend.catalog, directory, wakeups, tally, defaults)
     redriving = Redriving(backend.redrives, administration, directory, clock, metrics, wakeups, defaults)
     ports = Ports(

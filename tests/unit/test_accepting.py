@@ -44,7 +44,8 @@ GOOD = [
 
 
 def queue(**settings: object) -> Queue:
-    return Queue(name="orders", partition_id=1, settings=QueueSettings(**settings))
+    now = VirtualClock().now()
+    return Queue(name="orders", partition_id=1, settings=QueueSettings(**settings), created_at=now, changed_at=now)
 
 
 @pytest.fixture

@@ -177,6 +177,35 @@ async def test_an_enqueue_is_judged_anew_by_the_queue_that_came_after_the_delete
     assert [(d.message.id, d.message.max_retries) for d in await own.service.claim("orders")] == [(kept.id, 9)]
 
 
+async def test_creating_a_queue_leaves_one_that_is_there_as_it_is(own: Node):
+    assert await own.enqueue() == [1]
+    await own.administration.put("orders", QueueSettings(max_retries=2))
+    there = await own.administration.create("orders", QueueSettings(max_retries=3))
+    assert (there.settings, await own.administration.get("orders")) == (QueueSettings(max_retries=2), there)
+    made = await own.administration.create("other", QueueSettings(max_retries=3))
+    assert (made.settings, await own.administration.get("other")) == (QueueSettings(max_retries=3), made)
+    with pytest.raises(InvalidValue, match=r"^max_retries must be "):
+        await own.administration.create("third", QueueSettings(max_retries=0))
+
+
+async def test_the_sources_of_a_dead_letter_queue_are_listed(own: Node):
+    for name in ("a", "b", "c"):
+        await own.administration.put(name, QueueSettings(dlq="dead"))
+    assert [queue.name for queue in await own.administration.sources("dead")] == ["a", "b", "c"]
+    assert [queue.name for queue in await own.administration.sources("dead", "a", 1)] == ["b"]
+    assert await own.administration.sources("a") == []
+    for bad in (0, 1_001):
+        with pytest.raises(InvalidValue, match=r"^limit must be "):
+            await own.administration.sources("dead", "", bad)
+
+
+async def test_when_a_queue_was_deleted_is_known_on_every_node(own: Node):
+    await own.administration.put("orders", QueueSettings())
+    await own.administration.delete("orders")
+    assert await own.neighbour().administration.deleted_at("orders") == own.clock.now()
+    assert await own.neighbour().administration.deleted_at("other") is None
+
+
 @pytest.mark.parametrize("drops", [DROPS_MAX - 1, DROPS_MAX])
 async def test_an_enqueue_that_is_overtaken_again_and_again_gives_up_in_the_end(drops: int):
     own, store, quicker = raced()

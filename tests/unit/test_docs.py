@@ -19,7 +19,7 @@ from sqslite.domain.explain import Why
 from sqslite.domain.queues import QueueSettings
 from sqslite.entrypoints import server
 from sqslite.entrypoints.cli import main
-from sqslite.entrypoints.http import batches, reading
+from sqslite.entrypoints.http import batches, queues, reading
 from sqslite.entrypoints.http.errors import STATUS
 from sqslite.entrypoints.http.openapi import CALLS, Call, document
 from sqslite.entrypoints.settings import VARIABLES, Settings, SettingsError, Variable
@@ -231,6 +231,7 @@ def test_every_limit_is_in_the_rest_reference_with_its_value():
     domain = {name: value for name, value in vars(limits).items() if name.isupper() and isinstance(value, int)}
     transport = {
         "ENVELOPE_BYTES_MAX": reading.ENVELOPE_BYTES_MAX,
+        "SETTINGS_BYTES_MAX": queues.SETTINGS_BYTES_MAX,
         "ENQUEUE_BATCH_BYTES_MAX": batches.ENQUEUE_BATCH_BYTES_MAX,
         "CONTROL_BATCH_BYTES_MAX": batches.CONTROL_BATCH_BYTES_MAX,
         "BODY_READ_S_MAX": reading.BODY_READ_S_MAX,

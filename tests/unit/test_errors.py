@@ -51,6 +51,7 @@ def test_the_published_codes_never_change():
         "redrive_not_found",
         "redrive_conflict",
         "stale_receipt",
+        "too_many_in_flight",
         "overloaded",
         "store_unavailable",
         "outcome_unknown",

@@ -20,7 +20,7 @@ from tests.unit.node import Node, message, node
 
 NOW = VirtualClock().now()
 SOON, LATER = NOW + ms(1_500), NOW + ms(9_000)
-ORDERS = Queue(name="orders", partition_id=1)
+ORDERS = Queue(name="orders", partition_id=1, created_at=NOW, changed_at=NOW)
 PAUSED = replace(ORDERS, paused=True)
 FIFO = replace(ORDERS, settings=QueueSettings(fifo=True))
 

@@ -94,7 +94,7 @@ def test_every_operation_lists_the_errors_it_can_answer_with():
     listed = {operation["operationId"]: {int(s) for s in operation["responses"]} for _, _, operation in operations()}
     assert listed == {
         "enqueue": {200, 201, *reading},
-        "receive": {200, *reading},
+        "receive": {200, 429, *reading},
         "ack": {200, 404, 409, *reading},
         "nack": {200, 404, 409, *reading},
         "extend": {200, 404, 409, *reading},

@@ -1,10 +1,13 @@
 """Queue settings over REST: every field at its limits, what a PUT makes of them, how queues are listed."""
 
+from datetime import timedelta
+
 import pytest
 
 from sqslite.domain.limits import (
     DEDUP_MS_MAX,
     DELAY_MS_MAX,
+    IN_FLIGHT_CEILING,
     MAX_RETRIES_MAX,
     RETENTION_MS_MAX,
     VISIBILITY_MS_MAX,
@@ -13,6 +16,7 @@ from sqslite.domain.limits import (
 from tests.unit.rest import BODY_BYTES_MAX, Rest, rest
 
 QUEUE = "/v1/queues/orders"
+START = "2026-01-01T00:00:00Z"
 BACKOFF = {"kind": "none", "base_ms": 1_000, "factor": 2.0, "max_ms": 86_400_000, "jitter": 0.0}
 UNSET_SETTINGS = {
     "fifo": False,
@@ -29,7 +33,13 @@ UNSET_SETTINGS = {
     "receive_wait_ms": None,
     "body_bytes_max": None,
     "backoff": BACKOFF,
+    "in_flight_max": None,
+    "redrive_allow": None,
     "tags": {},
+    "annotations": {},
+    "created_at": START,
+    "changed_at": START,
+    "purged_at": None,
 }
 NUMBERS = [
     ("visibility_ms", 1, VISIBILITY_MS_MAX),
@@ -39,6 +49,7 @@ NUMBERS = [
     ("dedup_ms", 1, DEDUP_MS_MAX),
     ("retention_ms", 1, RETENTION_MS_MAX),
     ("body_bytes_max", 1, BODY_BYTES_MAX),
+    ("in_flight_max", 1, IN_FLIGHT_CEILING),
 ]
 BACKOFF_NUMBERS = [
     ("base_ms", 0, DELAY_MS_MAX, 1),
@@ -89,7 +100,7 @@ async def test_a_number_of_the_backoff_is_refused_by_its_full_name(
         assert answer["backoff"] == {**BACKOFF, field: inside}
 
 
-@pytest.mark.parametrize("field", [field for field, _, _ in NUMBERS] + ["dlq"])
+@pytest.mark.parametrize("field", [field for field, _, _ in NUMBERS] + ["dlq", "redrive_allow"])
 async def test_null_means_the_services_default_as_missing_does(api: Rest, field: str):
     await put(api, b'{"visibility_ms":5,"delay_ms":5,"max_retries":5,"dlq":"d","receive_wait_ms":5,"body_bytes_max":5}')
     status, answer = await put(api, f'{{"{field}":null}}'.encode())
@@ -141,6 +152,71 @@ async def test_wrong_tags_are_refused_by_name(api: Rest, sent: str, text: str):
     assert await refused(api, f'{{"tags":{sent}}}'.encode()) == text
 
 
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        ('{"a":1}', 'annotations[...] must be a string; got {"a":1}'),
+        ("null", "annotations must be a JSON object; got null"),
+        ('{"":"x"}', 'annotations must be 1 to 128 characters; got ""'),
+        ('{"a\\n":"x"}', 'annotations must be free of control characters; got "a\\n"'),
+        ('{"a":"\\u0000"}', 'annotations.a must be free of NUL and of lone surrogates; got "\\u0000"'),
+    ],
+)
+async def test_wrong_annotations_are_refused_by_name(api: Rest, sent: str, text: str):
+    assert await refused(api, f'{{"annotations":{sent}}}'.encode()) == text
+
+
+async def test_annotations_may_be_as_many_and_as_long_as_their_limits(api: Rest):
+    most = {f"{n:0128}": "\n" for n in range(49)} | {"é": "é" * ((64 * 1024 - 49) // 2) + "x"}
+    assert sum(len(value.encode()) for value in most.values()) == 64 * 1024
+    answer = await api.client.put(QUEUE, json={"annotations": most})
+    assert (answer.status_code, answer.json()["annotations"]) == (201, most)
+    for bad, start in (
+        ({**most, "one": ""}, "annotations must be at most 50 annotations; got 51"),
+        ({**most, "é": most["é"] + "x"}, "annotations must be at most 65536 bytes, all values together; got 65537"),
+        ({"k" * 129: ""}, "annotations must be at most 128 characters; got "),
+    ):
+        answer = await api.client.put(QUEUE, json={"annotations": bad})
+        assert answer.status_code == 400
+        assert answer.json()["error"].startswith(start)
+    assert (await api.client.get(QUEUE)).json()["annotations"] == most
+
+
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        ('"all"', 'redrive_allow must be a JSON array or null; got "all"'),
+        ("[1]", "redrive_allow[0] must be a string; got [1]"),
+        ('["a b"]', 'redrive_allow must be 1 to 80 of the characters A-Z a-z 0-9 _ - .; got "a b"'),
+        (f"{[str(n) for n in range(11)]}".replace("'", '"'), "redrive_allow must be at most 10 queues; got 11"),
+    ],
+)
+async def test_wrong_sources_of_dead_letters_are_refused_by_name(api: Rest, sent: str, text: str):
+    assert await refused(api, f'{{"redrive_allow":{sent}}}'.encode()) == text
+
+
+async def test_a_queue_that_a_dead_letter_queue_does_not_allow_cannot_have_it(api: Rest):
+    dead = "/v1/queues/dead"
+    for allowed, status in (([], 400), (["returns"], 400), (["returns", "orders"], 201), (None, 200)):
+        assert (await api.client.put(dead, json={"redrive_allow": allowed})).json()["redrive_allow"] == allowed
+        answer = await api.client.put(QUEUE, json={"dlq": "dead"})
+        assert answer.status_code == status
+        if status == 400:
+            assert answer.json()["error"] == 'dlq must be a queue whose redrive_allow allows orders; got "dead"'
+            assert (await api.client.get(QUEUE)).status_code == 404
+
+
+async def test_a_queue_shows_when_it_was_created_changed_and_purged(api: Rest):
+    await put(api, b"")
+    api.clock.shift(timedelta(seconds=1))
+    changed = (await put(api, b'{"delay_ms":1}'))[1]
+    api.clock.shift(timedelta(seconds=1))
+    await api.client.post(f"{QUEUE}:purge")
+    shown = (await api.client.get(QUEUE)).json()
+    assert shown == {**changed, "purged_at": "2026-01-01T00:00:02Z"}
+    assert (shown["created_at"], shown["changed_at"]) == (START, "2026-01-01T00:00:01Z")
+
+
 async def test_tags_may_be_as_many_and_as_long_as_their_limits(api: Rest):
     tags = {f"{n:0128}": "é" * 256 for n in range(50)}
     answer = await api.client.put(QUEUE, json={"tags": tags})
@@ -163,7 +239,8 @@ async def test_tags_may_be_as_many_and_as_long_as_their_limits(api: Rest):
             b'{"nope":1}',
             (
                 "fifo, fair, visibility_ms, delay_ms, max_retries, dlq, retention_ms, dedup_ms, dedup_scope, "
-                "dedup_by_content, receive_wait_ms, body_bytes_max, backoff, tags"
+                "dedup_by_content, receive_wait_ms, body_bytes_max, backoff, in_flight_max, redrive_allow, tags, "
+                "annotations"
             ),
         ),
         (b'{"backoff":{"nope":1}}', "kind, base_ms, factor, max_ms, jitter"),

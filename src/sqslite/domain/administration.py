@@ -1,8 +1,10 @@
 """The use cases of those who look after queues."""
 
+from datetime import datetime
+
 from sqslite.domain import limits
 from sqslite.domain.directory import QueueDirectory
-from sqslite.domain.errors import QueueNotFound
+from sqslite.domain.errors import InvalidValue, QueueNotFound
 from sqslite.domain.ports import QueueCatalog, Wakeups
 from sqslite.domain.queues import Defaults, Queue, QueueSettings, check_settings
 from sqslite.domain.tally import Tally
@@ -26,14 +28,31 @@ class QueueAdministration:
         Other nodes go by the new settings within a second. Raises InvalidValue, and QueueConflict where `fifo` would
         change.
         """
-        limits.check_queue_name("queue", name)
-        check_settings(name, settings, self._defaults)
+        await self._check(name, settings)
         return await self._directory.put(name, settings)
+
+    async def create(self, name: str, settings: QueueSettings) -> Queue:
+        """The queue of that name: new, with these settings, or as it was there. Raises InvalidValue."""
+        await self._check(name, settings)
+        return self._met(name, await self._catalog.ensure(name, settings))
 
     async def get(self, name: str) -> Queue:
         """The queue of that name. Raises QueueNotFound."""
         limits.check_queue_name("queue", name)
         return self._found(name, await self._catalog.find(name))
+
+    async def sources(self, name: str, after: str = "", limit: int | None = None) -> list[Queue]:
+        """Queues that have this one as their dlq and sort behind `after`, at most `limit` (None: PAGE_DEFAULT)."""
+        limits.check_queue_name("queue", name)
+        if after:
+            limits.check_queue_name("after", after)
+        limit = limits.check_range("limit", limits.PAGE_DEFAULT if limit is None else limit, 1, limits.PAGE_MAX)
+        return await self._catalog.sources(name, after, limit)
+
+    async def deleted_at(self, name: str) -> datetime | None:
+        """When a queue of that name was deleted last; None where none was within DELETED_KNOWN_MS."""
+        limits.check_queue_name("queue", name)
+        return await self._catalog.deleted_at(name)
 
     async def delete(self, name: str) -> None:
         """Delete the queue with all its messages; their rows go in the background. Raises QueueNotFound."""
@@ -72,6 +91,13 @@ class QueueAdministration:
                 limits.check_queue_name(field, text)
         limit = limits.check_range("limit", limits.PAGE_DEFAULT if limit is None else limit, 1, limits.PAGE_MAX)
         return await self._catalog.page(after, limit, prefix)
+
+    async def _check(self, name: str, settings: QueueSettings) -> None:
+        limits.check_queue_name("queue", name)
+        check_settings(name, settings, self._defaults)
+        dlq = await self._catalog.find(settings.dlq) if settings.dlq is not None else None
+        if dlq is not None and not dlq.settings.allows_redrive_from(name):
+            raise InvalidValue("dlq", settings.dlq, f"a queue whose redrive_allow allows {name}")
 
     def _met(self, name: str, queue: Queue | None) -> Queue:
         self._directory.forget(name)

@@ -20,6 +20,7 @@ class ErrorCode(enum.StrEnum):
     STALE_RECEIPT = "stale_receipt"
     REDRIVE_NOT_FOUND = "redrive_not_found"
     REDRIVE_CONFLICT = "redrive_conflict"
+    TOO_MANY_IN_FLIGHT = "too_many_in_flight"
     OVERLOADED = "overloaded"
     STORE_UNAVAILABLE = "store_unavailable"
     OUTCOME_UNKNOWN = "outcome_unknown"
@@ -108,6 +109,15 @@ class StaleReceipt(SqsliteError):
 
     def __init__(self, message_id: int) -> None:
         super().__init__(f"the receipt for message {message_id} is stale: its delivery was superseded or given up")
+
+
+class InFlightLimit(SqsliteError):
+    """As many messages of the queue are leased as it allows at once; ack some, or wait until leases end."""
+
+    code = ErrorCode.TOO_MANY_IN_FLIGHT
+
+    def __init__(self, queue: str, in_flight_max: int) -> None:
+        super().__init__(f"queue {queue} allows about {in_flight_max} messages in flight, and has as many")
 
 
 class Overloaded(SqsliteError):

@@ -56,6 +56,14 @@ RETENTION_FOREVER = 0
 ATTRIBUTES_MAX = 50
 ATTRIBUTE_NAME_CHARS_MAX = 256
 DEPTH_EXACT_MAX = 10_000
+IN_FLIGHT_CEILING = 10_000_000
+# SQS API reference, SetQueueAttributes: RedriveAllowPolicy names up to 10 source queues.
+REDRIVE_SOURCES_MAX = 10
+ANNOTATIONS_MAX = 50
+ANNOTATION_KEY_CHARS_MAX = 128
+ANNOTATIONS_BYTES_MAX = 64 * 1024
+# SQS developer guide: a name can be used again 60 seconds after its queue was deleted. Known for a good while longer.
+DELETED_KNOWN_MS = 5 * 60 * SECOND_MS
 REDRIVE_RATE_MAX = 10_000
 # As long as the longest-lived of the messages that it moved may have lain there before.
 REDRIVE_KEPT_MS = RETENTION_MS_MAX
@@ -106,20 +114,24 @@ def check_id(field: str, text: str, chars_max: int) -> str:
     return check_text(field, text, chars_max)
 
 
+def check_storable(field: str, text: str) -> None:
+    """Raise InvalidValue where it is no text that every store keeps."""
+    if any(char == "\0" or unicodedata.category(char) == "Cs" for char in text):
+        raise InvalidValue(field, text, "free of NUL and of lone surrogates")
+
+
 def check_attributes(attributes: dict[str, str]) -> None:
     """Raise InvalidValue where there are too many attributes, or a name or value is no text that every store keeps."""
     if len(attributes) > ATTRIBUTES_MAX:
         raise InvalidValue("attributes", len(attributes), f"at most {ATTRIBUTES_MAX} attributes")
     for name, value in attributes.items():
         check_id("attributes", name, ATTRIBUTE_NAME_CHARS_MAX)
-        if any(char == "\0" or unicodedata.category(char) == "Cs" for char in value):
-            raise InvalidValue(f"attributes.{name}", value, "free of NUL and of lone surrogates")
+        check_storable(f"attributes.{name}", value)
 
 
 def check_error(text: str) -> str:
     """The error text of a failed piece of work, or InvalidValue where it is too long or no storage keeps it as text."""
-    if any(char == "\0" or unicodedata.category(char) == "Cs" for char in text):
-        raise InvalidValue("error", text, "free of NUL and of lone surrogates")
+    check_storable("error", text)
     if len(text.encode()) > ERROR_BYTES_MAX:
         raise InvalidValue("error", text, f"at most {ERROR_BYTES_MAX} bytes")
     return text

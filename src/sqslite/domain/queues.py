@@ -1,6 +1,7 @@
 """Queues and their settings."""
 
 import enum
+from datetime import datetime
 from typing import Annotated
 
 from msgspec import Struct
@@ -86,7 +87,19 @@ class QueueSettings(Struct, frozen=True, kw_only=True):
     backoff: Annotated[
         Backoff, about("How long a message waits between deliveries.", {"kind": "exponential", "base_ms": 1_000})
     ] = Backoff()
+    in_flight_max: Annotated[
+        int | None,
+        about("About how many messages may be leased at once.", 120_000, low=1, high=limits.IN_FLIGHT_CEILING),
+    ] = None
+    redrive_allow: Annotated[
+        list[str] | None,
+        about("The queues that may have this one as their dlq; null allows all.", ["orders"]),
+    ] = None
     tags: Annotated[dict[str, str], about("Words of your own about the queue, up to 50.", {"team": "billing"})] = {}
+    annotations: Annotated[
+        dict[str, str],
+        about("What tools and wires keep with the queue; sqslite does not read it.", {"example.com/owner": "7"}),
+    ] = {}
 
     @property
     def discipline(self) -> Discipline:
@@ -95,11 +108,21 @@ class QueueSettings(Struct, frozen=True, kw_only=True):
             return Discipline.FIFO
         return Discipline.FAIR if self.fair else Discipline.STANDARD
 
+    def allows_redrive_from(self, source: str) -> bool:
+        """Whether the queue of that name may have this one as its dlq (SQS: RedriveAllowPolicy)."""
+        return self.redrive_allow is None or source in self.redrive_allow
+
 
 class NamedQueue(Struct, frozen=True, kw_only=True):
-    """A queue as its users know it: a name and its settings. A paused one gives nothing out."""
+    """A queue as its users know it: a name and its settings. A paused one gives nothing out.
+
+    `changed_at` is when its settings changed last, at first when it was created; `purged_at` None: it never was.
+    """
 
     name: str
+    created_at: datetime
+    changed_at: datetime
+    purged_at: datetime | None = None
     settings: QueueSettings = QueueSettings()
     paused: bool = False
 
@@ -154,6 +177,7 @@ def check_settings(queue: str, settings: QueueSettings, defaults: Defaults) -> Q
         ("receive_wait_ms", 0, limits.WAIT_MS_MAX),
         ("body_bytes_max", 1, defaults.body_bytes_max),
         ("dedup_ms", 1, limits.DEDUP_MS_MAX),
+        ("in_flight_max", 1, limits.IN_FLIGHT_CEILING),
     ):
         value = getattr(settings, field)
         if value is not None:
@@ -168,7 +192,28 @@ def check_settings(queue: str, settings: QueueSettings, defaults: Defaults) -> Q
             raise InvalidValue("dlq", settings.dlq, "another queue than this one")
     _check_backoff(settings.backoff)
     _check_tags(settings.tags)
+    _check_annotations(settings.annotations)
+    if settings.redrive_allow is not None:
+        _check_redrive_allow(settings.redrive_allow)
     return settings
+
+
+def _check_redrive_allow(sources: list[str]) -> None:
+    if len(sources) > limits.REDRIVE_SOURCES_MAX:
+        raise InvalidValue("redrive_allow", len(sources), f"at most {limits.REDRIVE_SOURCES_MAX} queues")
+    for source in sources:
+        limits.check_queue_name("redrive_allow", source)
+
+
+def _check_annotations(annotations: dict[str, str]) -> None:
+    if len(annotations) > limits.ANNOTATIONS_MAX:
+        raise InvalidValue("annotations", len(annotations), f"at most {limits.ANNOTATIONS_MAX} annotations")
+    for key, value in annotations.items():
+        limits.check_id("annotations", key, limits.ANNOTATION_KEY_CHARS_MAX)
+        limits.check_storable(f"annotations.{key}", value)
+    size = sum(len(value.encode()) for value in annotations.values())
+    if size > limits.ANNOTATIONS_BYTES_MAX:
+        raise InvalidValue("annotations", size, f"at most {limits.ANNOTATIONS_BYTES_MAX} bytes, all values together")
 
 
 def _check_backoff(backoff: Backoff) -> None:

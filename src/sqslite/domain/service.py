@@ -18,6 +18,7 @@ from sqslite.domain.errors import (
     StaleReceipt,
     StoreUnavailable,
 )
+from sqslite.domain.in_flight import InFlight
 from sqslite.domain.leases import Acked, Lease, Receipt, Refusal
 from sqslite.domain.messages import Accepted, Delivery, NewMessage, Received
 from sqslite.domain.ports import Claim, Clock, Entropy, Expired, Extension, Observer, PartitionDropped, Store, Wakeups
@@ -60,6 +61,7 @@ class QueueService:
         observer: Observer,
         wakeups: Wakeups,
         tally: Tally,
+        in_flight: InFlight,
         defaults: Defaults,
     ) -> None:
         self._store = store
@@ -70,6 +72,7 @@ class QueueService:
         self._observer = observer
         self._wakeups = wakeups
         self._tally = tally
+        self._in_flight = in_flight
         self._defaults = defaults
 
     async def enqueue(
@@ -113,7 +116,8 @@ class QueueService:
         A receive that is tried again with the attempt_id of one that leased messages within ATTEMPT_MS gets those
         again, with their receipts, as long as their leases stand.
         A claim that comes back short settles what has ended in its own queue and looks again, so that nobody
-        waits for a sweep. The messages say what their queue decides for them.
+        waits for a sweep. The messages say what their queue decides for them. Raises InFlightLimit where as many are
+        leased as a queue without order allows.
         """
         limits.check_queue_name("queue", queue)
         limit = limits.check_range("max", self._defaults.claim_max if limit is None else limit, 1, limits.CLAIM_MAX)
@@ -270,6 +274,11 @@ class QueueService:
         return deliveries
 
     async def _claim_from(self, queue: Queue, asked: Asked, limit: int) -> list[Delivery]:
+        if queue.settings.in_flight_max is None:
+            return await self._lease_from(queue, asked, limit)
+        return await self._in_flight.within(queue, limit, lambda room: self._lease_from(queue, asked, room))
+
+    async def _lease_from(self, queue: Queue, asked: Asked, limit: int) -> list[Delivery]:
         claim = Claim(
             limit=limit,
             visibility_ms=asked.visibility_ms or queue.settings.visibility_ms or self._defaults.visibility_ms,
@@ -340,6 +349,7 @@ class QueueService:
 
     def _gone(self, partition_id: int) -> None:
         self._tally.add(partition_id, acked=1)
+        self._in_flight.ended(partition_id)
         queue = self._directory.at(partition_id)
         if queue is not None and queue.settings.discipline is Discipline.FIFO:
             # What came behind it in its group may be claimable now.

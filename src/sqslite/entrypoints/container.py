@@ -16,6 +16,7 @@ from sqslite.adapters.wakeups.local import LocalWakeups
 from sqslite.adapters.wakeups.postgres import PostgresWakeups
 from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.directory import QueueDirectory
+from sqslite.domain.in_flight import InFlight
 from sqslite.domain.inspection import QueueInspection
 from sqslite.domain.limits import SECOND_MS
 from sqslite.domain.redriving import Redriving
@@ -87,7 +88,17 @@ class Container(containers.DeclarativeContainer):
         providers.Callable(lambda settings: settings.sweeper_interval_s * SECOND_MS, settings),
     )
     service = providers.Singleton(
-        QueueService, store, directory, sweep, clock, entropy, metrics, wakeups, tally, settings.provided.defaults
+        QueueService,
+        store,
+        directory,
+        sweep,
+        clock,
+        entropy,
+        metrics,
+        wakeups,
+        tally,
+        providers.Singleton(InFlight, backend.provided.stats, clock),
+        settings.provided.defaults,
     )
     administration = providers.Singleton(
         QueueAdministration, backend.provided.catalog, directory, wakeups, tally, settings.provided.defaults

@@ -24,12 +24,18 @@ class QueueOut(QueueSettings, kw_only=True, frozen=True):
 
     name: Annotated[str, about("The queue's name.", "orders")]
     paused: Annotated[bool, about("Whether the queue gives nothing out until it is resumed.", False)] = False
+    created_at: Annotated[datetime, when("When it was created.", "2026-01-07T10:00:00Z")]
+    changed_at: Annotated[datetime, when("When its settings changed last.", "2026-01-07T10:00:00Z")]
+    purged_at: Annotated[datetime | None, when("When it was purged last; null: never.", "2026-01-07T10:00:00Z")] = None
+
+
+_ORDERS = {"name": "orders", "created_at": "2026-01-07T10:00:00Z", "changed_at": "2026-01-07T10:00:00Z"}
 
 
 class QueuesOut(Struct, omit_defaults=True):
     """A page of queues, by name."""
 
-    queues: Annotated[list[QueueOut], about("The queues of this page.", [{"name": "orders"}])]
+    queues: Annotated[list[QueueOut], about("The queues of this page.", [_ORDERS])]
     after: Annotated[str | UnsetType, about("Ask for the next page with this; missing on the last one.", "orders")] = (
         UNSET
     )

@@ -22,6 +22,7 @@ CLASSES: dict[str, type[SqsliteError]] = {
     ErrorCode.STALE_RECEIPT: errors.StaleReceipt,
     ErrorCode.REDRIVE_NOT_FOUND: errors.RedriveNotFound,
     ErrorCode.REDRIVE_CONFLICT: errors.RedriveConflict,
+    ErrorCode.TOO_MANY_IN_FLIGHT: errors.InFlightLimit,
     ErrorCode.OVERLOADED: errors.Overloaded,
     ErrorCode.STORE_UNAVAILABLE: errors.StoreUnavailable,
     ErrorCode.OUTCOME_UNKNOWN: errors.OutcomeUnknown,

@@ -93,7 +93,14 @@ def seen(answer: SeenOut) -> Message:
 def queue_of(answer: QueueOut) -> NamedQueue:
     """The queue of an answer."""
     settings = QueueSettings(**{name: getattr(answer, name) for name in _SETTINGS})
-    return NamedQueue(name=answer.name, settings=settings, paused=answer.paused)
+    return NamedQueue(
+        name=answer.name,
+        settings=settings,
+        paused=answer.paused,
+        created_at=answer.created_at,
+        changed_at=answer.changed_at,
+        purged_at=answer.purged_at,
+    )
 
 
 def redrive_of(answer: RedriveOut) -> RedriveTask:

@@ -159,7 +159,8 @@ class Store(Protocol):
     async def tidy(self, limit: int) -> int:
         """Delete up to `limit` rows that mean nothing any more.
 
-        Those are messages of dropped partitions, past dedup_ids, and redrive tasks that ended REDRIVE_KEPT_MS ago.
+        Those are messages of dropped partitions, past dedup_ids, redrive tasks that ended REDRIVE_KEPT_MS ago, and
+        what is known of queues that were deleted DELETED_KNOWN_MS ago.
         How many it were; 0 says that there is nothing left to do.
         """
         ...
@@ -188,21 +189,29 @@ class QueueCatalog(Protocol):
         ...
 
     async def put(self, name: str, settings: QueueSettings) -> tuple[Queue, bool]:
-        """The queue of that name with exactly these settings; True where it was created now.
+        """The queue of that name with exactly these settings, changed now where they are other than before.
 
-        Raises QueueConflict where `fifo` would change.
+        True where it was created now. Raises QueueConflict where `fifo` would change.
         """
         ...
 
     async def renew(self, name: str) -> Queue | None:
         """Give the queue a new, empty partition in one step and drop the old one; None where there is no queue.
 
-        Totals go along, messages and remembered dedup_ids do not.
+        Totals go along, messages and remembered dedup_ids do not; it notes that it was purged now.
         """
         ...
 
     async def drop(self, name: str) -> bool:
-        """Delete the queue and drop its partition; False where there is no queue."""
+        """Delete the queue, drop its partition and note when; False where there is no queue."""
+        ...
+
+    async def deleted_at(self, name: str) -> datetime | None:
+        """When a queue of that name was deleted last; None where none was within DELETED_KNOWN_MS."""
+        ...
+
+    async def sources(self, dlq: str, after: str, limit: int) -> list[Queue]:
+        """Up to `limit` queues whose settings name that dlq and that sort behind `after`, in the order of a page."""
         ...
 
     async def pause(self, name: str, paused: bool) -> Queue | None:

@@ -55,6 +55,7 @@ ERRORS = {
     409: "The receipt is stale, or the queue or task is in no state for that.",
     413: "The body is too large.",
     415: "The request body is compressed.",
+    429: "As many messages are in flight as the queue allows; try again after Retry-After seconds.",
     503: "The store is busy or away; try again after Retry-After seconds.",
 }
 
@@ -97,7 +98,7 @@ CALLS = (
         request_required=False,
         answer=list[shapes.MessageOut],
         answers={200: "The leased messages."},
-        errors=_READ,
+        errors=(*_READ, 429),
     ),
     Call(
         method="post",

@@ -27,6 +27,7 @@ STATUS: dict[ErrorCode | RequestErrorCode, int] = {
     ErrorCode.REDRIVE_CONFLICT: 409,
     ErrorCode.STALE_RECEIPT: 409,
     ErrorCode.BODY_TOO_LARGE: 413,
+    ErrorCode.TOO_MANY_IN_FLIGHT: 429,
     ErrorCode.OVERLOADED: 503,
     ErrorCode.STORE_UNAVAILABLE: 503,
     ErrorCode.OUTCOME_UNKNOWN: 503,
@@ -101,11 +102,11 @@ class TestingOff(RequestError):
 
 
 def refusal(path: str, error: SqsliteError | RequestError) -> Answer:
-    """The answer to a refusal by the domain or by the reading of the request; a 503 says when to try again."""
+    """The answer to a refusal by the domain or by the reading of the request; a 429 or 503 says when to try again."""
     status = STATUS[error.code]
     if status >= 500:
         log.warning("store_refused", code=error.code, error=str(error), path=path)
-    headers = (("retry-after", str(RETRY_AFTER_S)),) if status == 503 else ()
+    headers = (("retry-after", str(RETRY_AFTER_S)),) if status in (429, 503) else ()
     return Answer(ErrorOut(error=str(error), code=error.code), status, headers)
 
 

@@ -12,11 +12,14 @@ from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX, read
 from sqslite.entrypoints.http.routes import READ, GivenPorts, JsonRequest
 from sqslite.wire import queue_shapes
 
+# Annotations and tags at their limits, however JSON spells them.
+SETTINGS_BYTES_MAX = 1024 * 1024
+
 
 @put("/v1/queues/{queue:str}")
 async def put_queue(request: JsonRequest, ports: GivenPorts, queue: FromPath[str]) -> Response[queue_shapes.QueueOut]:
     """Create a queue, or change its settings to exactly these."""
-    settings = await read(request, queue_shapes.QueueIn, ENVELOPE_BYTES_MAX)
+    settings = await read(request, queue_shapes.QueueIn, SETTINGS_BYTES_MAX)
     made, created = await ports.administration.put(queue, settings)
     return Response(_shown(made), status_code=201 if created else 200)
 
@@ -80,4 +83,11 @@ def page_size(text: str | None) -> int:
 
 
 def _shown(queue: Queue) -> queue_shapes.QueueOut:
-    return queue_shapes.QueueOut(name=queue.name, paused=queue.paused, **asdict(queue.settings))
+    return queue_shapes.QueueOut(
+        name=queue.name,
+        paused=queue.paused,
+        created_at=queue.created_at,
+        changed_at=queue.changed_at,
+        purged_at=queue.purged_at,
+        **asdict(queue.settings),
+    )

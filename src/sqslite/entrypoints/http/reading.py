@@ -29,6 +29,8 @@ ENVELOPE_BYTES_MAX = 64 * 1024
 _WRONG_TYPE = re.compile(
     r"(?:Expected `(?P<expected>[^`]+)`|(?P<other>.*?))(?:, got `[^`]+`)?(?: - at `\$\.?(?P<path>.*)`)?"
 )
+# At the end of a path: one of several. What is shown is all of them.
+_OF_ALL = re.compile(r"\[(?:\.\.\.|\d+)\]$")
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<name>.*?)`(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<name>.*?)`(?: - at .*)?")
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
@@ -128,7 +130,7 @@ def _explained(fault: msgspec.ValidationError, raw: bytes, shape: type[msgspec.S
     match = _WRONG_TYPE.fullmatch(text)
     path = (match and match["path"]) or ""
     expected = _expected((match and match["expected"]) or "", _type_at(shape, path))
-    return InvalidValue(path or whole, _value_at(raw, path.removesuffix("[...]")), expected)
+    return InvalidValue(path or whole, _value_at(raw, _OF_ALL.sub("", path)), expected)
 
 
 def _known(shape: type[msgspec.Struct], path: str = "") -> str:

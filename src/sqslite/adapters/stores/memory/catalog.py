@@ -1,9 +1,12 @@
 """Queues in memory."""
 
+from datetime import datetime
+
 from msgspec.structs import replace
 
 from sqslite.adapters.stores.memory.state import MemoryState
 from sqslite.domain.errors import QueueConflict
+from sqslite.domain.limits import DELETED_KNOWN_MS, ms
 from sqslite.domain.ports import Totals
 from sqslite.domain.queues import Queue, QueueSettings
 
@@ -22,7 +25,8 @@ class MemoryCatalog:
         """Look a queue up or create it."""
         queue = self._state.queues.get(name)
         if queue is None:
-            queue = Queue(name=name, partition_id=self._state.new_partition(name), settings=settings)
+            now, partition_id = self._state.clock.now(), self._state.new_partition(name)
+            queue = Queue(name=name, partition_id=partition_id, settings=settings, created_at=now, changed_at=now)
         return self._keep(queue)
 
     async def put(self, name: str, settings: QueueSettings) -> tuple[Queue, bool]:
@@ -32,7 +36,9 @@ class MemoryCatalog:
             return await self.ensure(name, settings), True
         if queue.settings.fifo != settings.fifo:
             raise QueueConflict(name, queue.settings.fifo)
-        return self._keep(replace(queue, settings=settings)), False
+        if queue.settings != settings:
+            queue = replace(queue, settings=settings, changed_at=self._state.clock.now())
+        return self._keep(queue), False
 
     async def renew(self, name: str) -> Queue | None:
         """Give the queue a new partition."""
@@ -40,7 +46,7 @@ class MemoryCatalog:
         if queue is None:
             return None
         del self._state.names[queue.partition_id]
-        renewed = replace(queue, partition_id=self._state.new_partition(name))
+        renewed = replace(queue, partition_id=self._state.new_partition(name), purged_at=self._state.clock.now())
         self._state.totals[renewed.partition_id] = self._state.totals.pop(queue.partition_id, Totals())
         return self._keep(renewed)
 
@@ -51,7 +57,19 @@ class MemoryCatalog:
             return False
         del self._state.names[queue.partition_id]
         self._state.totals.pop(queue.partition_id, None)
+        self._state.deleted_at.pop(name, None)
+        self._state.deleted_at[name] = self._state.clock.now()
         return True
+
+    async def deleted_at(self, name: str) -> datetime | None:
+        """Look up when a queue was deleted."""
+        at = self._state.deleted_at.get(name)
+        return None if at is None or at + ms(DELETED_KNOWN_MS) <= self._state.clock.now() else at
+
+    async def sources(self, dlq: str, after: str, limit: int) -> list[Queue]:
+        """Queues by name whose dead letters go there."""
+        names = sorted(name for name, queue in self._state.queues.items() if queue.settings.dlq == dlq and name > after)
+        return [self._state.queues[name] for name in names[:limit]]
 
     async def pause(self, name: str, paused: bool) -> Queue | None:
         """Pause the queue or let it go on."""

@@ -3,14 +3,14 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import datetime
-from itertools import count, islice
+from itertools import count, islice, takewhile
 
 from sqslite.adapters.stores.memory.dedup import Dedup
 from sqslite.adapters.stores.memory.groups import Groups
 from sqslite.adapters.stores.memory.lines import Line, by_retention, due
 from sqslite.adapters.stores.memory.rows import Row
 from sqslite.domain.lifecycle import State, state_of
-from sqslite.domain.limits import REDRIVE_KEPT_MS, ms
+from sqslite.domain.limits import DELETED_KNOWN_MS, REDRIVE_KEPT_MS, ms
 from sqslite.domain.ports import Clock, PartitionDropped, Totals
 from sqslite.domain.queues import Discipline, Queue
 from sqslite.domain.redrive import Redrive
@@ -43,6 +43,8 @@ class MemoryState:
         self.clock = clock
         self.queues: dict[str, Queue] = {}
         self.names: dict[int, str] = {}
+        # The longest ago first.
+        self.deleted_at: dict[str, datetime] = {}
         self.partitions: dict[int, Partition] = {}
         self.rows: dict[int, Row] = {}
         self.outlived = Line(
@@ -83,6 +85,14 @@ class MemoryState:
     def dropped(self) -> list[int]:
         """The partitions that are no queue's any more and not gone yet."""
         return sorted(self.partitions.keys() - self.names.keys())
+
+    def forget_deleted(self, limit: int) -> int:
+        """Forget up to so many queues that were deleted long ago; how many it were."""
+        since = self.clock.now() - ms(DELETED_KNOWN_MS)
+        past = list(islice(takewhile(lambda name: self.deleted_at[name] <= since, self.deleted_at), limit))
+        for name in past:
+            del self.deleted_at[name]
+        return len(past)
 
     def enter(self, row: Row, discipline: Discipline) -> None:
         """The row is new in its partition, and one of its group where its queue serves by groups."""

@@ -102,13 +102,14 @@ class MemoryMessages:
         return len(over)
 
     async def tidy(self, limit: int) -> int:
-        """Delete what was in dropped partitions, and dedup_ids and redrive tasks that are past."""
+        """Delete what was in dropped partitions, and dedup_ids, redrive tasks and deleted queues that are past."""
         done = 0
         for partition_id in self._state.dropped():
             done += self._cleared(partition_id, limit - done)
         for partition in self._state.partitions.values():
             done += partition.dedup.forget(limit - done, self._state.clock.now())
-        return done + self._state.forget_redrives(limit - done)
+        done += self._state.forget_redrives(limit - done)
+        return done + self._state.forget_deleted(limit - done)
 
     async def settle(self, partition_id: int, settlements: Sequence[Settlement]) -> list[bool]:
         """Apply what was decided where the lease is unchanged."""

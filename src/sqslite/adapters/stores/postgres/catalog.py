@@ -1,10 +1,13 @@
 """Queues in PostgreSQL."""
 
+from datetime import datetime
+
 import msgspec
 
 from sqslite.adapters.stores.postgres.database import Database, Statements
 from sqslite.adapters.stores.postgres.rows import queue_from
 from sqslite.domain.errors import QueueConflict, StoreUnavailable
+from sqslite.domain.limits import DELETED_KNOWN_MS
 from sqslite.domain.queues import Queue, QueueSettings
 
 RACES_MAX = 5
@@ -45,6 +48,8 @@ class PostgresQueueCatalog:
             if existing is not None:
                 if existing.settings.fifo != settings.fifo:
                     raise QueueConflict(name, existing.settings.fifo)
+                if existing.settings == settings:
+                    return existing, False
                 continue
             created = await self._database.write("queue_ensure", name, stored)
             if created:
@@ -67,6 +72,15 @@ class PostgresQueueCatalog:
     async def drop(self, name: str) -> bool:
         """Delete the queue; what it leaves behind is tidied up."""
         return bool(await self._database.write("queue_drop", name))
+
+    async def deleted_at(self, name: str) -> datetime | None:
+        """Look up when a queue was deleted."""
+        rows = await self._database.read("queue_deleted_at", name, DELETED_KNOWN_MS)
+        return rows[0][0] if rows else None
+
+    async def sources(self, dlq: str, after: str, limit: int) -> list[Queue]:
+        """Queues by name whose dead letters go there."""
+        return [queue_from(row) for row in await self._database.read("queue_sources", dlq, after, limit)]
 
     async def pause(self, name: str, paused: bool) -> Queue | None:
         """Pause the queue or let it go on."""

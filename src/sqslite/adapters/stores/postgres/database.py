@@ -8,7 +8,7 @@ from psycopg.errors import LockNotAvailable
 from psycopg.rows import TupleRow
 
 from sqslite.adapters.stores.postgres.connections import Connections, Session, rows_of
-from sqslite.adapters.stores.postgres.rows import MESSAGE_COLUMNS, REDRIVE_COLUMNS
+from sqslite.adapters.stores.postgres.rows import MESSAGE_COLUMNS, QUEUE_COLUMNS, REDRIVE_COLUMNS
 from sqslite.adapters.stores.statements import load_statements
 from sqslite.domain.ports import Clock
 
@@ -16,7 +16,11 @@ T = TypeVar("T")
 NOW = "{now}"
 # Unlike now() it moves on within a transaction: for a statement behind a lock, what held the lock is past.
 SERVER_TIME = "statement_timestamp()"
-_COLUMNS = {"{message}": ("m", MESSAGE_COLUMNS), "{redrive}": ("r", REDRIVE_COLUMNS)}
+_COLUMNS = {
+    "{message}": ("m", MESSAGE_COLUMNS),
+    "{queue}": ("q", QUEUE_COLUMNS),
+    "{redrive}": ("r", REDRIVE_COLUMNS),
+}
 _PARAMETER = re.compile(r"\$(\d+)")
 
 

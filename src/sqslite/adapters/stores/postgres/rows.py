@@ -13,6 +13,7 @@ MESSAGE_COLUMNS = (
     "deliveries_before, max_retries, dlq, trace_id, group_id, last_error, origin_queue, origin_delivery_count, "
     "group_label, dedup_id, first_claimed_at, claimed_at"
 )
+QUEUE_COLUMNS = "name, partition_id, settings::text, paused, created_at, changed_at, purged_at"
 REDRIVE_COLUMNS = (
     "id, queue, partition_id, destination, max_per_second, count_max, state, moved, created_at, ended_at, "
     "position_at, position_id, taken"
@@ -69,9 +70,17 @@ def lease_from(row: TupleRow) -> Lease:
 
 
 def queue_from(row: TupleRow) -> Queue:
-    """The queue in a row, whose columns stand in the order that the statements give them."""
-    name, partition_id, settings, paused = row
-    return Queue(name=name, partition_id=partition_id, settings=_settings(settings), paused=paused)
+    """The queue in a row of QUEUE_COLUMNS."""
+    name, partition_id, settings, paused, created_at, changed_at, purged_at = row
+    return Queue(
+        name=name,
+        partition_id=partition_id,
+        settings=_settings(settings),
+        paused=paused,
+        created_at=created_at,
+        changed_at=changed_at or created_at,
+        purged_at=purged_at,
+    )
 
 
 def redrive_from(row: TupleRow) -> Redrive:

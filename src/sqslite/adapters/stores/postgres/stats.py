@@ -83,7 +83,7 @@ class PostgresQueueStats:
         rows = await self._database.read("sight", message_id)
         if not rows:
             return None
-        now, queue, message = rows[0][0], queue_from(rows[0][1:5]), message_from(rows[0][5:])
+        now, queue, message = rows[0][0], queue_from(rows[0][1:8]), message_from(rows[0][8:])
         blocked_by = None
         if queue.settings.fifo and message.lease_until is None:
             group_id = message.group_id or ""

@@ -1,7 +1,7 @@
 """Tidy: delete, a bounded number at a time, what purged and deleted queues, deduplication and redrives have left."""
 
 from sqslite.adapters.stores.postgres.database import Database
-from sqslite.domain.limits import REDRIVE_KEPT_MS
+from sqslite.domain.limits import DELETED_KNOWN_MS, REDRIVE_KEPT_MS
 
 PARTITIONS_MAX = 100
 LEFT_BEHIND = ("tidy_messages", "tidy_groups", "tidy_dedup", "tidy_redrives")
@@ -21,4 +21,5 @@ async def tidy(database: Database, limit: int) -> int:
             # A transaction that began before the drop may still bring messages: only later is the partition forgotten.
             await database.write("tidy_partition", partition_id)
     count += len(await database.write("tidy_past_dedup", limit - count))
-    return count + len(await database.write("tidy_past_redrives", limit - count, REDRIVE_KEPT_MS))
+    count += len(await database.write("tidy_past_redrives", limit - count, REDRIVE_KEPT_MS))
+    return count + len(await database.write("tidy_past_deleted", limit - count, DELETED_KNOWN_MS))

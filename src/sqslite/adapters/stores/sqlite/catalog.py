@@ -1,14 +1,16 @@
 """Queues in SQLite."""
 
 import sqlite3
+from datetime import datetime
 
 import aiosqlite
 import msgspec
 
 from sqslite.adapters.stores.sqlite.connections import Connections
-from sqslite.adapters.stores.sqlite.rows import queue_of, stored_instant
+from sqslite.adapters.stores.sqlite.rows import instant_of, queue_of, stored_instant
 from sqslite.adapters.stores.statements import load_statements
 from sqslite.domain.errors import QueueConflict
+from sqslite.domain.limits import DELETED_KNOWN_MS, ms
 from sqslite.domain.ports import Clock
 from sqslite.domain.queues import Queue, QueueSettings
 
@@ -45,7 +47,8 @@ class SqliteQueueCatalog:
             there = await _found(writer, name)
             if there is not None and there.settings.fifo != settings.fifo:
                 raise QueueConflict(name, there.settings.fifo)
-            await writer.execute_fetchall(_SQL["ensure" if there is None else "put"], self._row(name, settings))
+            if there is None or there.settings != settings:
+                await writer.execute_fetchall(_SQL["ensure" if there is None else "put"], self._row(name, settings))
             (row,) = await writer.execute_fetchall(_SQL["find"], {"name": name})
             return queue_of(row), there is None
 
@@ -58,7 +61,7 @@ class SqliteQueueCatalog:
             row = await self._dropped(writer, name)
             if row is None:
                 return None
-            await writer.execute_fetchall(_SQL["renew"], {"name": name, **dict(row)})
+            await writer.execute_fetchall(_SQL["renew"], {"name": name, "now": self._now(), **dict(row)})
             await writer.execute_fetchall(_SQL["renew_totals"], {"name": name, "partition_id": row["partition_id"]})
             return await _found(writer, name)
 
@@ -71,9 +74,21 @@ class SqliteQueueCatalog:
             row = await self._dropped(writer, name)
             if row is not None:
                 await writer.execute_fetchall(_SQL["drop_totals"], {"partition_id": row["partition_id"]})
+                await writer.execute_fetchall(_SQL["note_deleted"], {"name": name, "deleted_at": self._now()})
             return row is not None
 
         return await self._connections.write(delete)
+
+    async def deleted_at(self, name: str) -> datetime | None:
+        """Look up when a queue was deleted."""
+        since = stored_instant(self._clock.now() - ms(DELETED_KNOWN_MS))
+        rows = await self._connections.read(_SQL["deleted_at"], {"name": name, "since": since})
+        return instant_of(rows[0]["deleted_at"]) if rows else None
+
+    async def sources(self, dlq: str, after: str, limit: int) -> list[Queue]:
+        """Queues by name whose dead letters go there."""
+        rows = await self._connections.read(_SQL["sources"], {"dlq": dlq, "after": after, "limit": limit})
+        return [queue_of(row) for row in rows]
 
     async def pause(self, name: str, paused: bool) -> Queue | None:
         """Set whether the queue gives anything out."""
@@ -89,14 +104,17 @@ class SqliteQueueCatalog:
         rows = list(await writer.execute_fetchall(_SQL["drop"], {"name": name}))
         if not rows:
             return None
-        dropped = {"partition_id": rows[0]["partition_id"], "dropped_at": stored_instant(self._clock.now())}
+        dropped = {"partition_id": rows[0]["partition_id"], "dropped_at": self._now()}
         await writer.execute_fetchall(_SQL["drop_partition"], dropped)
         await writer.execute_fetchall(_SQL["drop_depths"], dropped)
         return rows[0]
 
     def _row(self, name: str, settings: QueueSettings) -> dict[str, object]:
         stored = msgspec.json.encode(settings).decode()
-        return {"name": name, "settings": stored, "created_at": stored_instant(self._clock.now())}
+        return {"name": name, "settings": stored, "now": self._now()}
+
+    def _now(self) -> int:
+        return stored_instant(self._clock.now())
 
     async def page(self, after: str, limit: int, prefix: str = "") -> list[Queue]:
         """Queues by name; SQLite compares text bytewise unless told otherwise."""

@@ -4,7 +4,7 @@ import aiosqlite
 
 from sqslite.adapters.stores.sqlite import groups
 from sqslite.adapters.stores.statements import load_statements
-from sqslite.domain.limits import REDRIVE_KEPT_MS
+from sqslite.domain.limits import DELETED_KNOWN_MS, REDRIVE_KEPT_MS
 
 _SQL = load_statements(__package__)
 
@@ -17,6 +17,7 @@ _TIDY = (
     "tidy_redrives",
     "tidy_dedup_past",
     "tidy_redrives_past",
+    "tidy_deleted_past",
     "tidy_partitions",
 )
 
@@ -31,7 +32,11 @@ async def expire(writer: aiosqlite.Connection, now: int, limit: int) -> int:
 async def tidy(writer: aiosqlite.Connection, now: int, limit: int) -> int:
     """Delete rows that mean nothing any more."""
     deleted = 0
-    times = {"now": now, "ended_before": now - REDRIVE_KEPT_MS * 1_000}
+    times = {
+        "now": now,
+        "ended_before": now - REDRIVE_KEPT_MS * 1_000,
+        "deleted_before": now - DELETED_KNOWN_MS * 1_000,
+    }
     for statement in _TIDY:
         rows = await writer.execute_fetchall(_SQL[statement], {**times, "limit": limit - deleted})
         deleted += len(list(rows))

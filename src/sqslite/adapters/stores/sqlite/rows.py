@@ -88,7 +88,16 @@ def lease_of(row: sqlite3.Row) -> Lease:
 def queue_of(row: sqlite3.Row) -> Queue:
     """The queue of a row."""
     settings = msgspec.json.decode(row["settings"], type=QueueSettings)
-    return Queue(name=row["name"], partition_id=row["partition_id"], settings=settings, paused=bool(row["paused"]))
+    created_at = instant_of(row["created_at"])
+    return Queue(
+        name=row["name"],
+        partition_id=row["partition_id"],
+        settings=settings,
+        paused=bool(row["paused"]),
+        created_at=created_at,
+        changed_at=optional_instant_of(row["changed_at"]) or created_at,
+        purged_at=optional_instant_of(row["purged_at"]),
+    )
 
 
 def redrive_of(row: sqlite3.Row) -> Redrive:

@@ -1,4 +1,4 @@
-INSERT INTO sqslite.queues (name, settings, created_at)
+INSERT INTO sqslite.queues AS q (name, settings, created_at)
 VALUES ($1, $2::text::jsonb, {now})
 ON CONFLICT (name) DO NOTHING
-RETURNING name, partition_id, settings::text, paused
+RETURNING {queue}

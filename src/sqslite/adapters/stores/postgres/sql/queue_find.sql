@@ -1,3 +1,3 @@
-SELECT name, partition_id, settings::text, paused
-FROM sqslite.queues
-WHERE name = $1
+SELECT {queue}
+FROM sqslite.queues AS q
+WHERE q.name = $1

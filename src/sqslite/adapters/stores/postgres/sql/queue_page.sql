@@ -1,5 +1,5 @@
-SELECT name, partition_id, settings::text, paused
-FROM sqslite.queues
-WHERE name > $1 AND starts_with(name, $3)
-ORDER BY name
+SELECT {queue}
+FROM sqslite.queues AS q
+WHERE q.name > $1 AND starts_with(q.name, $3)
+ORDER BY q.name
 LIMIT $2

@@ -1,4 +1,4 @@
-UPDATE sqslite.queues
+UPDATE sqslite.queues AS q
 SET paused = $2
-WHERE name = $1
-RETURNING name, partition_id, settings::text, paused
+WHERE q.name = $1
+RETURNING {queue}

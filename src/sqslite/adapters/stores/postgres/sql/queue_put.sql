@@ -1,4 +1,5 @@
-UPDATE sqslite.queues
-SET settings = $2::text::jsonb
-WHERE name = $1 AND coalesce((settings ->> 'fifo')::boolean, false) = $3
-RETURNING name, partition_id, settings::text, paused
+UPDATE sqslite.queues AS q
+SET settings = $2::text::jsonb, changed_at = {now}
+WHERE
+    q.name = $1 AND coalesce((q.settings ->> 'fifo')::boolean, false) = $3 AND q.settings <> $2::text::jsonb
+RETURNING {queue}

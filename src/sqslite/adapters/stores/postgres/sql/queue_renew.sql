@@ -4,9 +4,9 @@ WITH dropped AS (
 ),
 renewed AS (
     UPDATE sqslite.queues
-    SET partition_id = DEFAULT
+    SET partition_id = DEFAULT, purged_at = {now}
     WHERE name = $1
-    RETURNING name, partition_id, settings, paused
+    RETURNING name, partition_id, settings, paused, created_at, changed_at, purged_at
 ),
 counted AS (
     DELETE FROM sqslite.totals
@@ -18,5 +18,5 @@ kept AS (
     SELECT renewed.partition_id, counted.enqueued, counted.received, counted.acked, counted.dead_lettered
     FROM counted, renewed
 )
-SELECT name, partition_id, settings::text, paused
-FROM renewed
+SELECT {queue}
+FROM renewed AS q

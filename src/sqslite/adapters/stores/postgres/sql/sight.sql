@@ -1,4 +1,4 @@
-SELECT {now}, q.name, q.partition_id, q.settings::text, q.paused, {message}
+SELECT {now}, {queue}, {message}
 FROM sqslite.messages AS m
 INNER JOIN sqslite.queues AS q ON q.partition_id = m.partition_id
 WHERE m.id = $1

@@ -1,4 +1,4 @@
-SELECT name, partition_id, settings, paused
+SELECT name, partition_id, settings, paused, created_at, changed_at, purged_at
 FROM queues
 WHERE name > :after
   AND substr(name, 1, length(:prefix)) = :prefix

@@ -1,3 +1,4 @@
 UPDATE queues
-SET settings = :settings
+SET settings   = :settings,
+    changed_at = :now
 WHERE name = :name
