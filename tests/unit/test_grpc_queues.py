@@ -24,6 +24,9 @@ EVERYTHING = pb.QueueSettings(
     body_bytes_max=100,
     backoff=pb.Backoff(kind=pb.BACKOFF_KIND_EXPONENTIAL, base_ms=5, factor=3.0, max_ms=50, jitter=0.5),
     tags={"team": "billing"},
+    in_flight_max=9,
+    redrive_allow=pb.RedriveAllow(queues=["returns"]),
+    annotations={"Policy": "{}"},
 )
 
 

@@ -10,6 +10,7 @@ from sqslite.domain.queues import QueueSettings
 from sqslite.domain.service import Nack
 from tests.unit.node import Node, message, node
 from tests.unit.rest import rest
+from tests.unit.test_wakeups import settled
 
 
 @pytest.fixture
@@ -47,11 +48,11 @@ async def test_fairness_is_no_way_around_it(fair: bool):
 async def test_a_fifo_queue_gives_nothing_more_and_a_wait_goes_on_until_there_is_room():
     own = await full(1, leased=3, fifo=True)
     assert await own.service.claim("orders", 1) == []
-    waiting = asyncio.create_task(own.service.claim("orders", 1, wait_ms=20_000, visibility_ms=60_000))
+    waiting = asyncio.create_task(own.service.claim("orders", 1, wait_ms=20_000))
+    await settled()
     await own.advance(5_000)
     assert not waiting.done()
-    (leased, *_) = await own.backend.stats.depths([await own.backend.catalog.find("orders")])
-    assert leased.in_flight == 3
+    assert (await own.depth()).in_flight == 3
     await own.advance(15_000)
     assert await waiting == []
 

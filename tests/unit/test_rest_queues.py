@@ -239,7 +239,7 @@ async def test_tags_may_be_as_many_and_as_long_as_their_limits(api: Rest):
             b'{"nope":1}',
             (
                 "fifo, fair, visibility_ms, delay_ms, max_retries, dlq, retention_ms, dedup_ms, dedup_scope, "
-                "dedup_by_content, receive_wait_ms, body_bytes_max, backoff, in_flight_max, redrive_allow, tags, "
+                "dedup_by_content, receive_wait_ms, body_bytes_max, backoff, tags, in_flight_max, redrive_allow, "
                 "annotations"
             ),
         ),

@@ -87,6 +87,7 @@ class QueueSettings(Struct, frozen=True, kw_only=True):
     backoff: Annotated[
         Backoff, about("How long a message waits between deliveries.", {"kind": "exponential", "base_ms": 1_000})
     ] = Backoff()
+    tags: Annotated[dict[str, str], about("Words of your own about the queue, up to 50.", {"team": "billing"})] = {}
     in_flight_max: Annotated[
         int | None,
         about("About how many messages may be leased at once.", 120_000, low=1, high=limits.IN_FLIGHT_CEILING),
@@ -95,7 +96,6 @@ class QueueSettings(Struct, frozen=True, kw_only=True):
         list[str] | None,
         about("The queues that may have this one as their dlq; null allows all.", ["orders"]),
     ] = None
-    tags: Annotated[dict[str, str], about("Words of your own about the queue, up to 50.", {"team": "billing"})] = {}
     annotations: Annotated[
         dict[str, str],
         about("What tools and wires keep with the queue; sqslite does not read it.", {"example.com/owner": "7"}),

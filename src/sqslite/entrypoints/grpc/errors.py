@@ -36,6 +36,7 @@ STATUS: dict[ErrorCode | CallErrorCode, StatusCode] = {
     ErrorCode.QUEUE_CONFLICT: StatusCode.FAILED_PRECONDITION,
     ErrorCode.REDRIVE_CONFLICT: StatusCode.FAILED_PRECONDITION,
     ErrorCode.STALE_RECEIPT: StatusCode.FAILED_PRECONDITION,
+    ErrorCode.TOO_MANY_IN_FLIGHT: StatusCode.RESOURCE_EXHAUSTED,
     # Clients try UNAVAILABLE again by themselves, so it stands only where nothing was done.
     ErrorCode.OVERLOADED: StatusCode.UNAVAILABLE,
     ErrorCode.STORE_UNAVAILABLE: StatusCode.UNAVAILABLE,

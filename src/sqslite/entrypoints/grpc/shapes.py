@@ -72,8 +72,11 @@ def extension(sent: pb.ExtendRequest) -> Extension:
 def settings(sent: pb.QueueSettings) -> QueueSettings:
     """The settings; what is missing has its default. Raises InvalidValue for a word that is unknown."""
     fields: dict[str, Any] = _given(sent)
-    if "tags" in fields:
-        fields["tags"] = dict(sent.tags)
+    for name in ("tags", "annotations"):
+        if name in fields:
+            fields[name] = dict(fields[name])
+    if "redrive_allow" in fields:
+        fields["redrive_allow"] = list(sent.redrive_allow.queues)
     if "dedup_scope" in fields:
         fields["dedup_scope"] = _word("dedup_scope", _SCOPES, sent.dedup_scope)
     if "backoff" in fields:
@@ -96,6 +99,7 @@ def message_shown(message: Message) -> pb.Message:
         attributes=message.attributes,
         enqueued_at=instant(message.enqueued_at),
         not_before=instant(message.not_before),
+        first_claimed_at=instant(message.first_claimed_at),
         lease_until=instant(message.lease_until),
         expires_at=instant(message.expires_at),
         delivery_count=message.delivery_count,
@@ -142,7 +146,16 @@ def queue_shown(queue: NamedQueue) -> pb.Queue:
     backoff = msgspec.structs.asdict(queue.settings.backoff)
     fields["backoff"] = pb.Backoff(**{**backoff, "kind": _BACKOFFS[queue.settings.backoff.kind]})
     fields["dedup_scope"] = _SCOPES[queue.settings.dedup_scope]
-    return pb.Queue(name=queue.name, paused=queue.paused, settings=pb.QueueSettings(**fields))
+    allowed = queue.settings.redrive_allow
+    fields["redrive_allow"] = None if allowed is None else pb.RedriveAllow(queues=allowed)
+    return pb.Queue(
+        name=queue.name,
+        paused=queue.paused,
+        settings=pb.QueueSettings(**fields),
+        created_at=instant(queue.created_at),
+        changed_at=instant(queue.changed_at),
+        purged_at=instant(queue.purged_at),
+    )
 
 
 def redrive_shown(redrive: RedriveTask) -> pb.Redrive:

@@ -7,7 +7,12 @@ from sqslite.domain.retry import Backoff, BackoffKind, pause_ms
 
 # From half of it to all of it at random, so that workers that failed together do not come back together.
 BACKOFF = Backoff(kind=BackoffKind.EXPONENTIAL, base_ms=250, factor=2.0, max_ms=15 * SECOND_MS, jitter=0.5)
-_PASSING = {ErrorCode.OVERLOADED, ErrorCode.STORE_UNAVAILABLE, ErrorCode.OUTCOME_UNKNOWN}
+_PASSING = {
+    ErrorCode.OVERLOADED,
+    ErrorCode.STORE_UNAVAILABLE,
+    ErrorCode.OUTCOME_UNKNOWN,
+    ErrorCode.TOO_MANY_IN_FLIGHT,
+}
 
 
 def passes(error: Exception) -> bool:

@@ -97,7 +97,7 @@ class NewMessage(_message.Message):
     def __init__(self, body: _Optional[bytes] = ..., body_kind: _Optional[_Union[BodyKind, str]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., delay_ms: _Optional[int] = ..., max_retries: _Optional[int] = ..., dlq: _Optional[str] = ..., trace_id: _Optional[str] = ..., group_id: _Optional[str] = ..., dedup_id: _Optional[str] = ..., retention_ms: _Optional[int] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("id", "body", "body_kind", "attributes", "enqueued_at", "not_before", "lease_until", "expires_at", "delivery_count", "fence", "max_retries", "dlq", "trace_id", "group_id", "last_error", "origin_queue", "origin_delivery_count", "dedup_id")
+    __slots__ = ("id", "body", "body_kind", "attributes", "enqueued_at", "not_before", "lease_until", "expires_at", "delivery_count", "fence", "max_retries", "dlq", "trace_id", "group_id", "last_error", "origin_queue", "origin_delivery_count", "dedup_id", "first_claimed_at")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -123,6 +123,7 @@ class Message(_message.Message):
     ORIGIN_QUEUE_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_DELIVERY_COUNT_FIELD_NUMBER: _ClassVar[int]
     DEDUP_ID_FIELD_NUMBER: _ClassVar[int]
+    FIRST_CLAIMED_AT_FIELD_NUMBER: _ClassVar[int]
     id: int
     body: bytes
     body_kind: BodyKind
@@ -141,7 +142,8 @@ class Message(_message.Message):
     origin_queue: str
     origin_delivery_count: int
     dedup_id: str
-    def __init__(self, id: _Optional[int] = ..., body: _Optional[bytes] = ..., body_kind: _Optional[_Union[BodyKind, str]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., enqueued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lease_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delivery_count: _Optional[int] = ..., fence: _Optional[int] = ..., max_retries: _Optional[int] = ..., dlq: _Optional[str] = ..., trace_id: _Optional[str] = ..., group_id: _Optional[str] = ..., last_error: _Optional[str] = ..., origin_queue: _Optional[str] = ..., origin_delivery_count: _Optional[int] = ..., dedup_id: _Optional[str] = ...) -> None: ...
+    first_claimed_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[int] = ..., body: _Optional[bytes] = ..., body_kind: _Optional[_Union[BodyKind, str]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., enqueued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., not_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lease_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delivery_count: _Optional[int] = ..., fence: _Optional[int] = ..., max_retries: _Optional[int] = ..., dlq: _Optional[str] = ..., trace_id: _Optional[str] = ..., group_id: _Optional[str] = ..., last_error: _Optional[str] = ..., origin_queue: _Optional[str] = ..., origin_delivery_count: _Optional[int] = ..., dedup_id: _Optional[str] = ..., first_claimed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Delivery(_message.Message):
     __slots__ = ("message", "receipt")
@@ -416,8 +418,15 @@ class Backoff(_message.Message):
     def __init__(self, kind: _Optional[_Union[BackoffKind, str]] = ..., base_ms: _Optional[int] = ..., factor: _Optional[float] = ..., max_ms: _Optional[int] = ..., jitter: _Optional[float] = ...) -> None: ...
 
 class QueueSettings(_message.Message):
-    __slots__ = ("fifo", "fair", "visibility_ms", "delay_ms", "max_retries", "dlq", "retention_ms", "dedup_ms", "dedup_scope", "dedup_by_content", "receive_wait_ms", "body_bytes_max", "backoff", "tags")
+    __slots__ = ("fifo", "fair", "visibility_ms", "delay_ms", "max_retries", "dlq", "retention_ms", "dedup_ms", "dedup_scope", "dedup_by_content", "receive_wait_ms", "body_bytes_max", "backoff", "tags", "in_flight_max", "redrive_allow", "annotations")
     class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class AnnotationsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -438,6 +447,9 @@ class QueueSettings(_message.Message):
     BODY_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
     BACKOFF_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_MAX_FIELD_NUMBER: _ClassVar[int]
+    REDRIVE_ALLOW_FIELD_NUMBER: _ClassVar[int]
+    ANNOTATIONS_FIELD_NUMBER: _ClassVar[int]
     fifo: bool
     fair: bool
     visibility_ms: int
@@ -452,17 +464,32 @@ class QueueSettings(_message.Message):
     body_bytes_max: int
     backoff: Backoff
     tags: _containers.ScalarMap[str, str]
-    def __init__(self, fifo: bool = ..., fair: bool = ..., visibility_ms: _Optional[int] = ..., delay_ms: _Optional[int] = ..., max_retries: _Optional[int] = ..., dlq: _Optional[str] = ..., retention_ms: _Optional[int] = ..., dedup_ms: _Optional[int] = ..., dedup_scope: _Optional[_Union[DedupScope, str]] = ..., dedup_by_content: bool = ..., receive_wait_ms: _Optional[int] = ..., body_bytes_max: _Optional[int] = ..., backoff: _Optional[_Union[Backoff, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    in_flight_max: int
+    redrive_allow: RedriveAllow
+    annotations: _containers.ScalarMap[str, str]
+    def __init__(self, fifo: bool = ..., fair: bool = ..., visibility_ms: _Optional[int] = ..., delay_ms: _Optional[int] = ..., max_retries: _Optional[int] = ..., dlq: _Optional[str] = ..., retention_ms: _Optional[int] = ..., dedup_ms: _Optional[int] = ..., dedup_scope: _Optional[_Union[DedupScope, str]] = ..., dedup_by_content: bool = ..., receive_wait_ms: _Optional[int] = ..., body_bytes_max: _Optional[int] = ..., backoff: _Optional[_Union[Backoff, _Mapping]] = ..., tags: _Optional[_Mapping[str, str]] = ..., in_flight_max: _Optional[int] = ..., redrive_allow: _Optional[_Union[RedriveAllow, _Mapping]] = ..., annotations: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class RedriveAllow(_message.Message):
+    __slots__ = ("queues",)
+    QUEUES_FIELD_NUMBER: _ClassVar[int]
+    queues: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, queues: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Queue(_message.Message):
-    __slots__ = ("name", "paused", "settings")
+    __slots__ = ("name", "paused", "settings", "created_at", "changed_at", "purged_at")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_AT_FIELD_NUMBER: _ClassVar[int]
+    PURGED_AT_FIELD_NUMBER: _ClassVar[int]
     name: str
     paused: bool
     settings: QueueSettings
-    def __init__(self, name: _Optional[str] = ..., paused: bool = ..., settings: _Optional[_Union[QueueSettings, _Mapping]] = ...) -> None: ...
+    created_at: _timestamp_pb2.Timestamp
+    changed_at: _timestamp_pb2.Timestamp
+    purged_at: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., paused: bool = ..., settings: _Optional[_Union[QueueSettings, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., purged_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class PutQueueRequest(_message.Message):
     __slots__ = ("queue", "settings")
