@@ -11,7 +11,7 @@ from tests.integration.postgres_server import PostgresServer, any_server, fresh_
 
 EMPTY = b"""
     TRUNCATE sqslite.messages, sqslite.queues, sqslite.message_groups, sqslite.dedup, sqslite.dropped_partitions,
-    sqslite.totals, sqslite.redrives RESTART IDENTITY
+    sqslite.totals, sqslite.redrives, sqslite.deleted_queues RESTART IDENTITY
 """
 
 
