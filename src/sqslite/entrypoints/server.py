@@ -1,4 +1,4 @@
-"""The server: granian with one or more processes, each serving the REST application."""
+"""The server: granian with one or more processes, each serving REST and the SQS API."""
 
 import asyncio
 import contextlib
@@ -29,6 +29,10 @@ from sqslite.entrypoints.http.testing import TestingCalls
 from sqslite.entrypoints.logs import configure_logging
 from sqslite.entrypoints.node import at_work
 from sqslite.entrypoints.settings import Settings
+from sqslite.entrypoints.sqs.app import SqsApp
+from sqslite.entrypoints.sqs.calls import SqsPorts
+from sqslite.entrypoints.sqs.front import SqsFront
+from sqslite.entrypoints.sqs.second_port import second_port
 
 if TYPE_CHECKING:
     from sqslite.entrypoints.grpc.server import GrpcServer
@@ -107,11 +111,14 @@ def application(container: Container, around: Around) -> ASGIApp:
             if settings.testing:
                 log.warning("testing", meaning="whoever can call this server can move its time and empty it")
             log.info("serving", host=settings.host, port=settings.port, database=str(settings.database_url))
-            yield
+            async with _beside(settings):
+                yield
         log.info("stopped")
 
-    rest = create_rest_app(ports, lifespan, container.metrics().http_answered)
-    return TestingCalls(rest, container.testing() if settings.testing else None)
+    answered = container.metrics().http_answered
+    rest = create_rest_app(ports, lifespan, answered)
+    sqs = SqsApp(_sqs_ports(container, settings), answered, ports.request_bytes_max)
+    return TestingCalls(SqsFront(sqs, otherwise=rest), container.testing() if settings.testing else None)
 
 
 @contextlib.asynccontextmanager
@@ -128,6 +135,25 @@ async def in_worker_process(before_stopping: Sequence[Callable[[], None]]) -> As
         yield
     finally:
         watch.cancel()
+
+
+def _sqs_ports(container: Container, settings: Settings) -> SqsPorts:
+    return SqsPorts(
+        service=container.service(),
+        administration=container.administration(),
+        directory=container.directory(),
+        inspection=container.inspection(),
+        redriving=container.redriving(),
+        clock=container.clock(),
+        defaults=settings.defaults,
+        strict_timing=settings.sqs_strict_timing,
+    )
+
+
+def _beside(settings: Settings) -> contextlib.AbstractAsyncContextManager[None]:
+    if not settings.sqs_port:
+        return contextlib.nullcontext()
+    return second_port(settings.host, settings.sqs_port, settings.port)
 
 
 def _grpc_server(settings: Settings, container: Container) -> "GrpcServer":

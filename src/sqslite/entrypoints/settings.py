@@ -86,6 +86,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     receive_max: int = limits.CLAIM_DEFAULT
     body_bytes_max: int = limits.BODY_BYTES_MAX_DEFAULT
     retention_forever: bool = False
+    sqs_port: int = 0
+    sqs_strict_timing: bool = True
     keep_alive_timeout_s: int = 75
     log_level: str = "info"
     testing: bool = False
@@ -239,6 +241,19 @@ VARIABLES: tuple[Variable, ...] = (
         "retention_forever",
         _switch,
         "Whether queues and messages may have a retention_ms of 0, which keeps messages for ever: on or off.",
+    ),
+    Variable(
+        "SQS_PORT",
+        "sqs_port",
+        _integer(0, 65_535),
+        "Another TCP port for the SQS API, which is on PORT in any case; 0 for none.",
+    ),
+    Variable(
+        "SQS_STRICT_TIMING",
+        "sqs_strict_timing",
+        _switch,
+        "Whether the SQS API lets 60 seconds pass between two purges of a queue, and between deleting a queue and "
+        "creating it again, as AWS does: on or off.",
     ),
     Variable(
         "KEEP_ALIVE_TIMEOUT",

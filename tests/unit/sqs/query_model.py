@@ -32,6 +32,24 @@ MAPS = {
     "MessageBodySystemAttributeMap": ("MessageSystemAttribute", "Name", "Value"),
     "TagMap": ("Tag", "Key", "Value"),
 }
+# What the Query protocol calls errors; the others as in JSON.
+CODES = {
+    "QueueNameExists": "QueueAlreadyExists",
+    "QueueDoesNotExist": "AWS.SimpleQueueService.NonExistentQueue",
+} | {
+    name: f"AWS.SimpleQueueService.{name}"
+    for name in (
+        "BatchEntryIdsNotDistinct",
+        "BatchRequestTooLong",
+        "EmptyBatchRequest",
+        "InvalidBatchEntryId",
+        "TooManyEntriesInBatchRequest",
+        "MessageNotInflight",
+        "PurgeQueueInProgress",
+        "QueueDeletedRecently",
+        "UnsupportedOperation",
+    )
+}
 
 
 def json_description() -> dict:
@@ -45,6 +63,9 @@ def query_description() -> dict:
         for member in shape.get("members", {}).values():
             if member["shape"] in MAPS:
                 member["locationName"] = MAPS[member["shape"]][0]
+    for name, shape in shapes.items():
+        if shape.get("exception"):
+            shape["error"] = {"code": CODES.get(name, name), "httpStatusCode": 400, "senderFault": True}
     for name, item in LISTS.items():
         shapes[name]["member"]["locationName"] = item
     for name, (_, key, value) in MAPS.items():

@@ -64,6 +64,7 @@ for command in (
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1, or SQSLITE_HOST]")
 @click.option("--port", type=int, help="TCP port to listen on.  [default: 8080, or PORT]")
 @click.option("--grpc-port", type=int, help="TCP port of the gRPC API; 0: none.  [default: 0, or GRPC_PORT]")
+@click.option("--sqs-port", type=int, help="Another TCP port for the SQS API.  [default: none, or SQS_PORT]")
 @click.option("--workers", type=int, help="Processes that serve; more than 1 needs PostgreSQL.  [default: 1]")
 @click.option("--no-sweeper", is_flag=True, help="Run no sweeper inside; run `sqslite sweeper` beside it then.")
 @click.option("--no-migrate", is_flag=True, help="Leave the schema as it is; run `sqslite migrate` before then.")
@@ -72,17 +73,19 @@ def serve(
     host: str | None,
     port: int | None,
     grpc_port: int | None,
+    sqs_port: int | None,
     workers: int | None,
     no_sweeper: bool,
     no_migrate: bool,
     testing: bool,
 ) -> None:
-    """Serve the REST API, and the gRPC API where it has a port."""
+    """Serve REST and the SQS API, and gRPC where it has a port."""
     _override(
         {
             "SQSLITE_HOST": host,
             "PORT": port,
             "GRPC_PORT": grpc_port,
+            "SQS_PORT": sqs_port,
             "WORKERS": workers,
             "SWEEPER": "off" if no_sweeper else None,
             "SQSLITE_TESTING": "on" if testing else None,
@@ -93,6 +96,8 @@ def serve(
     if settings.grpc_port:
         check_installed(settings.grpc_port)
         _check_free("GRPC_PORT", settings.host, settings.grpc_port)
+    if settings.sqs_port:
+        _check_free("SQS_PORT", settings.host, settings.sqs_port)
     if not no_migrate:
         asyncio.run(_migrate(settings))
     # Imported here, because other commands need not wait for a web server to load.

@@ -78,6 +78,11 @@ class SqsError(Exception):
         return wrong
 
 
+TOO_MANY_IN_FLIGHT = (
+    "Too many messages have been received without being deleted.\n"
+    "Please delete your received messages or let them timeout before receiving more."
+)
+
 KIND_OF: dict[ErrorCode, Kind] = {
     ErrorCode.INVALID_VALUE: Kind.PARAMETER_VALUE,
     ErrorCode.INVALID_RECEIPT: Kind.RECEIPT,
@@ -112,9 +117,10 @@ def from_signature(refused: SignatureRefused) -> SqsError:
 
 def from_domain(error: SqsliteError) -> SqsError:
     """A refusal by the domain that no action has put into words of its own."""
-    if KIND_OF[error.code] is Kind.NO_QUEUE:
+    kind = KIND_OF[error.code]
+    if kind is Kind.NO_QUEUE:
         return no_queue()
-    return SqsError(KIND_OF[error.code], str(error))
+    return SqsError(kind, TOO_MANY_IN_FLIGHT if kind is Kind.OVER_LIMIT else str(error))
 
 
 def no_queue() -> SqsError:

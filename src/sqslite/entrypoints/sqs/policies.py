@@ -5,13 +5,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from sqslite.domain.limits import MAX_RETRIES_MAX
+from sqslite.domain.limits import MAX_RETRIES_MAX, REDRIVE_SOURCES_MAX
 from sqslite.entrypoints.sqs.errors import SqsError, attribute_value, invalid_value
 from sqslite.entrypoints.sqs.names import parse_arn
 
 REDRIVE = "RedrivePolicy"
 ALLOW = "RedriveAllowPolicy"
-SOURCES_MAX = 10
 _TARGET = "deadLetterTargetArn"
 _COUNT = "maxReceiveCount"
 _ALLOW_FORMAT = "Amazon SQS can't create the redrive allow policy, as it’s in an unsupported format."
@@ -25,17 +24,6 @@ class RedrivePolicy(Struct, frozen=True):
     dlq: str
     receives_max: int
     arn: str
-
-
-class AllowPolicy(Struct, frozen=True):
-    """Which queues may have this one as their dead-letter queue: all, none, or (byQueue) those of these names."""
-
-    permission: str
-    sources: tuple[str, ...] = ()
-
-    def allows(self, source: str) -> bool:
-        """Whether the queue of that name may."""
-        return self.permission == ALLOW_ALL or source in self.sources
 
 
 def read_redrive(text: str) -> RedrivePolicy:
@@ -81,8 +69,8 @@ def says(text: str, dlq: str | None, receives_max: int) -> bool:
     return arn is not None and arn.resource == dlq and type(count) is int and count == receives_max
 
 
-def read_allow(text: str) -> AllowPolicy:
-    """The policy in the text. Raises SqsError."""
+def read_allow(text: str) -> list[str] | None:
+    """The names of the queues that the policy allows; None: all. Raises SqsError."""
     policy = _map(text)
     known = {"redrivePermission", "sourceQueueArns"}
     if policy is None or set(policy) - known or policy.get("redrivePermission") not in (ALLOW_ALL, DENY_ALL, BY_QUEUE):
@@ -98,13 +86,20 @@ def read_allow(text: str) -> AllowPolicy:
     if permission != BY_QUEUE and arns:
         reason = "To specify one or more source queue ARNs, you must set redrivePermission to byQueue."
         raise invalid_value(ALLOW, text, f"{_ALLOW} {reason}")
-    if arns and len(arns) > SOURCES_MAX:
-        reason = f"The maximum number of source queue ARNs you can specify is {SOURCES_MAX}."
+    if arns and len(arns) > REDRIVE_SOURCES_MAX:
+        reason = f"The maximum number of source queue ARNs you can specify is {REDRIVE_SOURCES_MAX}."
         raise invalid_value(ALLOW, text, f"{_ALLOW} {reason}")
     parsed = [parse_arn(arn) for arn in arns or ()]
     if not all(arn is not None and arn.service == "sqs" for arn in parsed):
         raise attribute_value(ALLOW, _ALLOW_FORMAT)
-    return AllowPolicy(permission, tuple(arn.resource for arn in parsed if arn))
+    return None if permission == ALLOW_ALL else [arn.resource for arn in parsed if arn]
+
+
+def shown_allow(arns: list[str]) -> str:
+    """The policy as GetQueueAttributes answers it, which allows those queues and no other."""
+    if not arns:
+        return msgspec.json.encode({"redrivePermission": DENY_ALL}).decode()
+    return msgspec.json.encode({"redrivePermission": BY_QUEUE, "sourceQueueArns": arns}).decode()
 
 
 def check_policy(text: str) -> None:

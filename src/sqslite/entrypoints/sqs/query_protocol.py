@@ -136,7 +136,12 @@ def _tree(parameters: Mapping[str, str]) -> Tree:
 def _structure(tree: Tree, shape: type[Input]) -> Tree:
     structure: Tree = {}
     for member in shape.__struct_encode_fields__:
-        flat = ENTRIES.get(shape) if member == "Entries" else FLAT.get(member)
+        if member == "Entries":
+            # A form has no way to write a list of none: it is what is not there.
+            entries = ENTRIES[shape]
+            structure[member] = _listed(_items(tree.get(entries.member)) or [], entries)
+            continue
+        flat = FLAT.get(member)
         if flat is None:
             if member in tree:
                 structure[member] = tree[member]

@@ -1,0 +1,195 @@
+"""The SQS API as an ASGI application: reads a request in either protocol, has its action answer, writes the answer."""
+
+import os
+import re
+from collections.abc import Callable
+from itertools import count
+from time import perf_counter
+from typing import Any
+
+from litestar.types import Receive, Scope, Send
+from msgspec import Struct
+from structlog import get_logger
+
+from sqslite.domain.errors import SqsliteError
+from sqslite.entrypoints.http.context import HttpAnswered
+from sqslite.entrypoints.http.errors import RequestError, RequestTooLarge
+from sqslite.entrypoints.http.exchange import RawRequest
+from sqslite.entrypoints.http.reading import read_bytes
+from sqslite.entrypoints.sqs import json_protocol, query_protocol
+from sqslite.entrypoints.sqs.access_keys import AccessKey
+from sqslite.entrypoints.sqs.actions import ACTIONS, Action
+from sqslite.entrypoints.sqs.calls import Answer, Call, SqsPorts
+from sqslite.entrypoints.sqs.errors import Kind, SqsError, from_domain, from_signature
+from sqslite.entrypoints.sqs.names import Place, queue_in
+from sqslite.entrypoints.sqs.sending import too_long
+from sqslite.entrypoints.sqs.signature import SignatureRefused, SignedRequest
+
+ACCOUNT = "000000000000"
+REGION = "us-east-1"
+UNKNOWN = "(unknown)"
+_ACTION_CHARS_MAX = 64
+_HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,255}")
+_REGION = re.compile(r"Credential=[^/]{1,128}/[0-9]{8}/([a-z0-9-]{1,32})/")
+_REGION_IN_QUERY = re.compile(r"X-Amz-Credential=[^&/%]{1,128}(?:%2F|/)[0-9]{8}(?:%2F|/)([a-z0-9-]{1,32})(?:%2F|/)")
+
+Authorize = Callable[[SignedRequest], AccessKey | None]
+Headers = dict[bytes, bytes]
+Written = tuple[int, list[tuple[bytes, bytes]], bytes]
+
+log = get_logger()
+
+
+def anybody(_request: SignedRequest) -> AccessKey | None:
+    """Take every request, signed or not."""
+    return None
+
+
+class Asked(Struct, frozen=True):
+    """A request as far as its protocol goes: the action it names, and what reads and writes for it."""
+
+    action: str
+    parameters: Any
+    is_json: bool
+
+    @property
+    def route(self) -> str:
+        """What metrics call it."""
+        return f"sqs:{self.action if self.action in ACTIONS else UNKNOWN}"
+
+
+class SqsApp:
+    """Answers every HTTP request as the SQS API."""
+
+    def __init__(
+        self, ports: SqsPorts, answered: HttpAnswered, request_bytes_max: int, authorize: Authorize = anybody
+    ) -> None:
+        self._ports = ports
+        self._answered = answered
+        self._bytes_max = request_bytes_max
+        self._authorize = authorize
+        self._prefix = os.urandom(8).hex()
+        self._numbers = count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started_s = perf_counter()
+        request_id = self._request_id()
+        route, (status, headers, body) = await self._answer(scope, receive, request_id)
+        headers += [(b"x-amzn-requestid", request_id.encode()), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+        self._answered(scope["method"], route, status, perf_counter() - started_s)  # type: ignore[typeddict-item]
+
+    async def _answer(self, scope: Any, receive: Receive, request_id: str) -> tuple[str, Written]:
+        headers: Headers = dict(scope["headers"])
+        target = headers.get(b"x-amz-target")
+        asked = Asked(_named(target), None, is_json=True) if target is not None else None
+        incoming = RawRequest(scope, receive)
+        try:
+            body = await read_bytes(incoming, self._bytes_max)
+            asked = asked or _asked_in_query(scope, headers, body)
+            if asked is None:
+                return f"sqs:{UNKNOWN}", (404, _content(query_protocol.CONTENT_TYPE), query_protocol.NO_ACTION)
+            result = await self._result(asked, scope, headers, body, incoming)
+            return asked.route, _written(asked, result, request_id)
+        except Exception as caught:
+            refused = self._told(caught, request_id)
+            asked = asked or Asked("", None, is_json=False)
+            return asked.route, _refused(asked, refused, request_id)
+
+    def _told(self, caught: Exception, request_id: str) -> SqsError:
+        """What went wrong, in AWS's words; what is ours is logged."""
+        if isinstance(caught, SqsError):
+            return caught
+        if isinstance(caught, SignatureRefused):
+            return from_signature(caught)
+        if isinstance(caught, RequestTooLarge):
+            # Only messages are that large.
+            return too_long(self._ports.defaults.body_bytes_max)
+        if isinstance(caught, RequestError):
+            return SqsError(Kind.MALFORMED_INPUT, str(caught))
+        if isinstance(caught, SqsliteError):
+            error = from_domain(caught)
+            if error.wrong.status >= 500:
+                log.warning("sqs_refused", code=caught.code, error=str(caught), request_id=request_id)
+            return error
+        log.error("sqs_failed", request_id=request_id, exc_info=caught)
+        return SqsError(Kind.INTERNAL, "An internal error; it has been logged.")
+
+    async def _result(
+        self, asked: Asked, scope: Any, headers: Headers, body: bytes, incoming: RawRequest
+    ) -> Answer | None:
+        caller = None if self._authorize is anybody else self._authorize(_signed(scope, headers, body))
+        path_queue = _queue_of_path(scope["path"])
+        action = ACTIONS.get(asked.action)
+        if action is None or (path_queue is not None and not asked.is_json and not action.of_queue):
+            raise SqsError(Kind.ACTION, f"The action {asked.action} is not valid for this endpoint.")
+        call = Call(
+            ports=self._ports, incoming=incoming, place=_place(scope, headers), path_queue=path_queue, caller=caller
+        )
+        return await action.handle(call, _parameters(action, asked, body))
+
+    def _request_id(self) -> str:
+        prefix, number = self._prefix, next(self._numbers)
+        return f"{prefix[:8]}-{prefix[8:12]}-4{prefix[12:15]}-8{number >> 48 & 0xFFF:03x}-{number & 2**48 - 1:012x}"
+
+
+def _named(target: bytes) -> str:
+    return target.removeprefix(json_protocol.TARGET_PREFIX).decode("latin-1")[:_ACTION_CHARS_MAX]
+
+
+def _asked_in_query(scope: Any, headers: Headers, body: bytes) -> Asked | None:
+    """What the fields of the query string and of the form ask for; None where they name no action."""
+    fields = query_protocol.fields(scope["query_string"])
+    if body and headers.get(b"content-type", query_protocol.FORM).lower().startswith(query_protocol.FORM):
+        fields |= query_protocol.fields(body)
+    action = fields.get("Action")
+    return Asked(action[:_ACTION_CHARS_MAX], fields, is_json=False) if action else None
+
+
+def _parameters(action: Action, asked: Asked, body: bytes) -> Any:
+    if asked.is_json:
+        return json_protocol.read(body, action.asked)
+    return query_protocol.read(asked.parameters, action.asked)
+
+
+def _written(asked: Asked, result: Answer | None, request_id: str) -> Written:
+    if asked.is_json:
+        return 200, _content(json_protocol.CONTENT_TYPE), json_protocol.answer(result or {})
+    answers = ACTIONS[asked.action].answers
+    body = query_protocol.answer(asked.action, result or {} if answers else None, request_id)
+    return 200, _content(query_protocol.CONTENT_TYPE), body
+
+
+def _refused(asked: Asked, error: SqsError, request_id: str) -> Written:
+    if asked.is_json:
+        body, headers = json_protocol.refusal(error)
+        return error.wrong.status, [*_content(json_protocol.CONTENT_TYPE), *headers], body
+    return error.wrong.status, _content(query_protocol.CONTENT_TYPE), query_protocol.refusal(error, request_id)
+
+
+def _content(content_type: bytes) -> list[tuple[bytes, bytes]]:
+    return [(b"content-type", content_type)]
+
+
+def _queue_of_path(path: str) -> str | None:
+    """The queue at whose URL the request came; None at the root."""
+    return queue_in(path) if path.strip("/").count("/") else None
+
+
+def _place(scope: Any, headers: Headers) -> Place:
+    host = headers.get(b"host", b"")
+    address = host.decode() if _HOST.fullmatch(host) else "localhost"
+    credential = _REGION.search(headers.get(b"authorization", b"").decode("latin-1")) or _REGION_IN_QUERY.search(
+        scope["query_string"].decode("latin-1")
+    )
+    # A proxy in front that ends TLS says so.
+    secure = headers.get(b"x-forwarded-proto") == b"https" or scope.get("scheme") == "https"
+    return Place(f"{'https' if secure else 'http'}://{address}", ACCOUNT, credential[1] if credential else REGION)
+
+
+def _signed(scope: Any, headers: Headers, body: bytes) -> SignedRequest:
+    path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+    listed = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    return SignedRequest(scope["method"], path, scope["query_string"].decode("latin-1"), listed, body)

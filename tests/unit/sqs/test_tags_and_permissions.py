@@ -1,0 +1,136 @@
+"""Tags and permissions of queues."""
+
+import json
+
+import pytest
+
+from tests.unit.sqs.api import ARN, Sqs
+
+
+async def tags(sqs: Sqs, url: str) -> dict[str, str]:
+    return (await sqs("ListQueueTags", QueueUrl=url)).get("Tags", {})
+
+
+async def test_tags_are_added_changed_and_removed(sqs: Sqs):
+    url = await sqs.create()
+    assert await sqs("ListQueueTags", QueueUrl=url) == {}
+    await sqs("TagQueue", QueueUrl=url, Tags={"a": "1", "A": "2", "empty": ""})
+    await sqs("TagQueue", QueueUrl=url, Tags={"a": "3", "b": "4"})
+    assert await tags(sqs, url) == {"a": "3", "A": "2", "empty": "", "b": "4"}
+    await sqs("UntagQueue", QueueUrl=url, TagKeys=["a", "empty", "missing"])
+    assert await tags(sqs, url) == {"A": "2", "b": "4"}
+
+
+async def test_a_queue_may_be_created_with_tags(sqs: Sqs):
+    url = (await sqs("CreateQueue", QueueName="orders", tags={"a": "1", "b": ""}))["QueueUrl"]
+    assert await tags(sqs, url) == {"a": "1", "b": ""}
+    assert (await sqs("CreateQueue", QueueName="orders", tags={"c": "1"}))["QueueUrl"] == url
+
+
+async def test_tags_that_are_refused(sqs: Sqs):
+    url = await sqs.create()
+    await sqs("TagQueue", QueueUrl=url, Tags={"a": "1"})
+    with sqs.refuses("MissingParameter", "The request must contain the parameter Tags."):
+        await sqs("TagQueue", QueueUrl=url, Tags={})
+    with sqs.refuses("InvalidParameterValue", "Too many tags added for queue orders."):
+        await sqs("TagQueue", QueueUrl=url, Tags={str(n): "" for n in range(50)})
+    keys = "Tag keys must be between 1 and 128 characters in length."
+    for bad in ({"x" * 129: "1"}, {"": "1"}):
+        with sqs.refuses("InvalidParameterValue", keys):
+            await sqs("TagQueue", QueueUrl=url, Tags=bad)
+    with sqs.refuses("InvalidParameterValue"):
+        await sqs("TagQueue", QueueUrl=url, Tags={"a": "x" * 257})
+    for bad in ([], [""]):
+        with sqs.refuses("InvalidParameterValue", keys):
+            await sqs("UntagQueue", QueueUrl=url, TagKeys=bad)
+    assert await tags(sqs, url) == {"a": "1"}
+
+
+@pytest.mark.parametrize("action", ["TagQueue", "UntagQueue", "ListQueueTags", "AddPermission", "RemovePermission"])
+async def test_a_queue_that_is_not_there(sqs: Sqs, action: str):
+    with sqs.refuses("AWS.SimpleQueueService.NonExistentQueue"):
+        await sqs(action, QueueUrl="nowhere")
+
+
+# Permissions
+
+
+async def add(
+    sqs: Sqs, url: str, label: str = "one", accounts: tuple = ("1",), actions: tuple = ("SendMessage",)
+) -> None:
+    await sqs("AddPermission", QueueUrl=url, Label=label, AWSAccountIds=list(accounts), Actions=list(actions))
+
+
+async def policy(sqs: Sqs, url: str) -> dict | None:
+    text = (await sqs.attributes(url, "Policy")).get("Policy")
+    return text and json.loads(text)
+
+
+def statement(label: str, principal: object, action: object) -> dict:
+    return {
+        "Sid": label,
+        "Effect": "Allow",
+        "Principal": {"AWS": principal},
+        "Action": action,
+        "Resource": f"{ARN}orders",
+    }
+
+
+async def test_permissions_make_and_unmake_a_policy(sqs: Sqs):
+    url = await sqs.create()
+    await add(sqs, url, "one", ("1", "2"), ("ReceiveMessage",))
+    await add(sqs, url, "two", ("3",), ("*", "SendMessage"))
+    assert await policy(sqs, url) == {
+        "Version": "2008-10-17",
+        "Id": f"{ARN}orders/SQSDefaultPolicy",
+        "Statement": [
+            statement("one", ["arn:aws:iam::1:root", "arn:aws:iam::2:root"], "SQS:ReceiveMessage"),
+            statement("two", "arn:aws:iam::3:root", ["SQS:*", "SQS:SendMessage"]),
+        ],
+    }
+    await sqs("RemovePermission", QueueUrl=url, Label="one")
+    assert [each["Sid"] for each in (await policy(sqs, url))["Statement"]] == ["two"]
+    await sqs("RemovePermission", QueueUrl=url, Label="two")
+    assert await policy(sqs, url) is None
+
+
+@pytest.mark.parametrize("statements", [None, {"Sid": "mine"}, [{"Sid": "mine"}, 7]])
+async def test_a_policy_of_the_users_own_is_edited(sqs: Sqs, statements: object):
+    url = await sqs.create()
+    text = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    await sqs("SetQueueAttributes", QueueUrl=url, Attributes={"Policy": text})
+    await add(sqs, url)
+    assert (await policy(sqs, url))["Version"] == "2012-10-17"
+    assert [each["Sid"] for each in (await policy(sqs, url))["Statement"]][-1] == "one"
+
+
+async def test_permissions_that_are_refused(sqs: Sqs):
+    url = await sqs.create()
+    await add(sqs, url)
+    owners = "Only the queue owner is allowed to invoke this action."
+    unknown = "Please refer to the appropriate WSDL for a list of valid actions. "
+    refused = [
+        ({"label": "one"}, "Value one for parameter Label is invalid. Reason: Already exists."),
+        ({"accounts": ()}, "Value [] for parameter PrincipalId is invalid. Reason: Unable to verify."),
+        (
+            {"actions": ("RemovePermission",)},
+            f"Value SQS:RemovePermission for parameter ActionName is invalid. Reason: {owners}",
+        ),
+        ({"actions": ("Foo",)}, f"Value SQS:Foo for parameter ActionName is invalid. Reason: {unknown}"),
+    ]
+    for given, sentence in refused:
+        # A form cannot tell an empty list from none.
+        if given.get("accounts") == () and sqs.protocol == "query":
+            continue
+        with sqs.refuses("InvalidParameterValue", sentence):
+            await add(sqs, url, **{"label": "two", **given})
+    with sqs.refuses("MissingParameter", "The request must contain the parameter Actions."):
+        await add(sqs, url, "two", actions=())
+    with sqs.refuses("MissingParameter", "The request must contain the parameter Label."):
+        await add(sqs, url, "")
+    with sqs.refuses("OverLimit", "8 Actions were found, maximum allowed is 7.", status=403):
+        await add(sqs, url, "two", actions=("SendMessage",) * 8)
+    with sqs.refuses("InvalidParameterValue"):
+        await add(sqs, url, "a b")
+    with sqs.refuses("InvalidParameterValue", "Value two for parameter Label is invalid. Reason: can't find label."):
+        await sqs("RemovePermission", QueueUrl=url, Label="two")
