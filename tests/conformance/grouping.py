@@ -10,7 +10,7 @@ from sqslite.domain.limits import RETENTION_FOREVER, ms
 from sqslite.domain.messages import Delivery, NewMessage
 from sqslite.domain.ports import Delete, Extension, MoveToDlq, RequeueAt, Settlement
 from sqslite.domain.queues import Queue, QueueSettings
-from tests.conformance.world import World, message
+from tests.conformance.world import VISIBILITY_MS, World, message
 
 FIFO = QueueSettings(fifo=True)
 FAIR = QueueSettings(fair=True)
@@ -136,6 +136,32 @@ class Grouping:
         if settings.fair:
             await world.store.ack_unproven([m.id for m in await world.messages(queue) if m.group_id == "a"][1:])
         assert _groups(await world.claim(queue, 2)) == ["b", "c"]
+
+    async def test_all_of_one_group_before_any_of_the_next_where_that_is_wanted(self, world: World):
+        queue = await world.queue(settings=FIFO)
+        a1, b1, a2, b2, c1, _ = await world.enqueue(queue, *[message(group_id=name) for name in "ababca"])
+        assert _ids(await world.claim(queue, 2, whole_groups=True)) == [a1, a2]
+        # In work, that group gives nothing; the others have had no turn and keep their place.
+        held = await world.claim(queue, 2, 1_000, whole_groups=True)
+        assert _ids(held) == [b1, b2]
+        await world.ack(held[0].receipt)
+        world.advance(1_000)
+        await world.requeue_expired()
+        assert _ids(await world.claim(queue, 2, whole_groups=True)) == [b2, c1]
+
+    async def test_whole_groups_take_turns_too(self, world: World):
+        queue = await world.queue(settings=FIFO)
+        for name in "abcdef":
+            await world.enqueue(queue, *_of(name, 3))
+        held = await world.claim(queue, 4)
+        world.advance(VISIBILITY_MS)
+        await world.requeue_expired()
+        turns = _groups(await world.claim(queue, 2))
+        assert turns == ["e", "f"]
+        assert _groups(held) == ["a", "b", "c", "d"]
+        assert _groups(await world.claim(queue, 5, whole_groups=True)) == ["a", "a", "a", "b", "b"]
+        assert _groups(await world.claim(queue, 2, whole_groups=True)) == ["c", "c"]
+        assert _groups(await world.claim(queue, 9, whole_groups=True)) == ["d", "d", "d"]
 
     async def test_groups_that_give_give_again_where_too_few_others_can(self, world: World):
         queue = await world.queue(settings=FIFO)

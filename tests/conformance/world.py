@@ -68,10 +68,20 @@ class World:
         return [accepted.id for accepted in await self.accept(queue, *messages)]
 
     async def claim(
-        self, queue: Queue, limit: int = 10, visibility_ms: int = VISIBILITY_MS, attempt_id: str | None = None
+        self,
+        queue: Queue,
+        limit: int = 10,
+        visibility_ms: int = VISIBILITY_MS,
+        attempt_id: str | None = None,
+        whole_groups: bool = False,
     ) -> list[Delivery]:
-        secrets = self.entropy.secrets(limit)
-        claim = Claim(limit=limit, visibility_ms=visibility_ms, secrets=secrets, attempt_id=attempt_id)
+        claim = Claim(
+            limit=limit,
+            visibility_ms=visibility_ms,
+            secrets=self.entropy.secrets(limit),
+            attempt_id=attempt_id,
+            whole_groups=whole_groups,
+        )
         return await self.store.claim(queue, claim)
 
     async def claim_one(self, queue: Queue, visibility_ms: int = VISIBILITY_MS) -> Delivery:

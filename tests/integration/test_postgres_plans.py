@@ -125,7 +125,7 @@ def _parameters(name: str, count: int) -> list[object]:
         "claim_replay": [MANY, "nobody", ATTEMPT_MS],
         "claim_groups": [MANY, count, None],
         "claim_group": [MANY, "g1"],
-        "claim_fifo": [MANY, *claim, None, max(1, CANDIDATES_MAX // len(groups)), groups, ids],
+        "claim_fifo": [MANY, *claim, None, max(1, CANDIDATES_MAX // len(groups)), groups, ids, True],
         "claim_fair": [MANY, *claim, None, max(1, CANDIDATES_MAX // len(groups)), groups],
         "claim_groups_done": [MANY, groups, [1] * count, True],
         "ack": [OWN, ids, secrets],
@@ -185,7 +185,7 @@ async def test_what_a_claim_by_groups_reads_is_bounded(
     groups = [f"g{n}" for n in range(count)] if partition_id == MANY else ["lone"]
     each_max = min(count, max(1, CANDIDATES_MAX // len(groups)))
     claim = [partition_id, count, 1_000, os.urandom(SECRET_BYTES * count), None, each_max, groups]
-    claim += [[]] if statement == "claim_fifo" else []
+    claim += [[], True] if statement == "claim_fifo" else []
     for name, parameters in (
         ("claim_groups", [partition_id, count, None]),
         (statement, claim),

@@ -39,6 +39,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     limit: int
     visibility_ms: int
     attempt_id: str | None
+    whole_groups: bool
 
 
 class Nack(Struct, frozen=True):
@@ -107,6 +108,7 @@ class QueueService:
         wait_ms: int | None = None,
         wanted: Callable[[], bool] = lambda: True,
         attempt_id: str | None = None,
+        whole_groups: bool = False,
     ) -> list[Delivery]:
         """Lease up to `limit` messages in the queue's order, by default oldest first; an unknown queue has none.
 
@@ -114,7 +116,8 @@ class QueueService:
         queue's. With a wait, an answer comes as soon as there is a message, and an empty one when it is over;
         `wanted` is asked after each wait whether there still is somebody to answer.
         A receive that is tried again with the attempt_id of one that leased messages within ATTEMPT_MS gets those
-        again, with their receipts, as long as their leases stand.
+        again, with their receipts, as long as their leases stand. `whole_groups` says of a FIFO queue that of each
+        group as many as there are shall be taken before any of the next (SQS), rather than one of each in turn.
         A claim that comes back short settles what has ended in its own queue and looks again, so that nobody
         waits for a sweep. The messages say what their queue decides for them. Raises InFlightLimit where as many are
         leased as a queue without order allows.
@@ -125,7 +128,7 @@ class QueueService:
         limits.check_range("wait_ms", wait_ms or 0, 0, limits.WAIT_MS_MAX)
         if attempt_id is not None:
             limits.check_id("attempt_id", attempt_id, limits.ATTEMPT_ID_CHARS_MAX)
-        asked = Asked(limit=limit, visibility_ms=visibility_ms or 0, attempt_id=attempt_id)
+        asked = Asked(limit=limit, visibility_ms=visibility_ms or 0, attempt_id=attempt_id, whole_groups=whole_groups)
         asked_at = self._clock.now()
         source = await self._directory.find(queue)
         if wait_ms is None:
@@ -284,6 +287,7 @@ class QueueService:
             visibility_ms=asked.visibility_ms or queue.settings.visibility_ms or self._defaults.visibility_ms,
             secrets=self._entropy.secrets(limit),
             attempt_id=asked.attempt_id,
+            whole_groups=asked.whole_groups,
         )
         deliveries = await self._store.claim(queue, claim)
         leased = _leased_now(claim, deliveries)

@@ -163,6 +163,13 @@ async def test_a_receive_answers_one_group_behind_another(sqs: Sqs):
     assert await sqs.bodies(url) == ["a-1", "a-2", "a-3", "b-1", "b-2"]
 
 
+async def test_a_receive_takes_as_much_of_one_group_as_there_is_before_it_takes_of_the_next(sqs: Sqs):
+    url = await sqs.create("orders.fifo")
+    await send_to_groups(sqs, url, "a-1", "b-1", "a-2", "c-1", "b-2", "a-3")
+    assert await sqs.bodies(url, 2) == ["a-1", "a-2"]
+    assert await sqs.bodies(url, 3) == ["b-1", "b-2", "c-1"]
+
+
 async def test_a_group_in_flight_gives_nothing_and_keeps_no_other_waiting(sqs: Sqs):
     url = await sqs.create("orders.fifo")
     await send_to_groups(sqs, url, "a-1", "a-2", "b-1")

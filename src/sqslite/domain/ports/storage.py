@@ -21,12 +21,14 @@ class Claim(Struct, frozen=True, kw_only=True):
     """A wish to lease up to `limit` messages for `visibility_ms`.
 
     `secrets` holds SECRET_BYTES for each message of the limit. `attempt_id` None: a claim that is not repeated.
+    `whole_groups`: from a FIFO queue, as many as there are of one group before any of the next.
     """
 
     limit: int
     visibility_ms: int
     secrets: bytes
     attempt_id: str | None = None
+    whole_groups: bool = False
 
 
 class Extension(Struct, frozen=True):
@@ -119,9 +121,11 @@ class Store(Protocol):
         Which ones: STANDARD takes the oldest `not_before` first. FAIR and FIFO take one of each group in turn, the
         least recently served group first, then a second of each, and so on, up to the limit; a group that comes new
         counts as just served; messages in no group are one group; within a group FAIR takes the oldest `not_before`
-        first, FIFO the lowest id. FIFO takes none of a group of which another message is leased, or has been delivered
-        and waits for its `not_before` while it is kept. What was enqueued before `fair` was switched on follows when no
-        group has any. They are answered in the order of `not_before` and id, in a FIFO queue of id.
+        first, FIFO the lowest id. With `whole_groups` and a limit of up to 100, FIFO takes as many as there are of the
+        first group before any of the second, and so on. FIFO takes none of a group of which another message is leased,
+        or has been delivered and waits for its `not_before` while it is kept. What was enqueued before `fair` was
+        switched on follows when no group has any. They are answered in the order of `not_before` and id, in a FIFO
+        queue of id.
 
         A claim with an attempt_id that has leased messages within ATTEMPT_MS, and any of whose leases stand still,
         leases nothing: it answers with those deliveries as they are, receipts and all; with none while the queue is

@@ -46,6 +46,7 @@ async def receive_message(call: Call, asked: inputs.ReceiveMessage) -> Answer:
             None if wait_s is None else wait_s * SECOND_MS,
             wanted,
             attempt_id,
+            whole_groups=True,
         )
 
     deliveries = await unless_gone(call.incoming, claim, call.ports.service.release)

@@ -83,6 +83,17 @@ class Groups:
             in_turn = islice(self._that_give(kept), limit)
             lines = [stack.enter_context(closing(_kept(group.line, kept))) for group in in_turn]
             chosen = list(islice(in_rounds(lines), limit))
+        return self._served(chosen)
+
+    def choose_whole(self, limit: int, kept: Callable[[Row], bool]) -> list[Row]:
+        """All of the group whose turn it is, then all of the next, and so on; those that were chosen had their turn."""
+        chosen: list[Row] = []
+        in_turn = self._that_give(kept)
+        while len(chosen) < limit and (group := next(in_turn, None)):
+            chosen += group.line.firsts(limit - len(chosen), kept)
+        return self._served(chosen)
+
+    def _served(self, chosen: list[Row]) -> list[Row]:
         for name in dict.fromkeys(row.group for row in chosen):
             self._groups[name].turn = self._next_turn()
             self._stir(name)

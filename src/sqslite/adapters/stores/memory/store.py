@@ -48,7 +48,7 @@ class MemoryMessages:
         rows = [] if claim.attempt_id is None else self._claimed_by(partition, claim.attempt_id)
         if not rows:
             self._state.promote(partition)
-            rows = self._chosen(partition, discipline, claim.limit)
+            rows = self._chosen(partition, discipline, claim)
             for place, row in enumerate(rows):
                 self._lease(row, claim, secret_of(claim.secrets, place))
         return [Delivery(row.message(), row.receipt()) for row in sorted(rows, key=_order(discipline))]
@@ -151,11 +151,13 @@ class MemoryMessages:
         rows = [self._state.rows[message_id] for message_id in partition.attempts.get(attempt_id, ())]
         return [row for row in rows if row.lease_until is not None and row.claimed_at and row.claimed_at > since]
 
-    def _chosen(self, partition: Partition, discipline: Discipline, limit: int) -> list[Row]:
-        ready = partition.lines[State.READY]
+    def _chosen(self, partition: Partition, discipline: Discipline, claim: Claim) -> list[Row]:
+        ready, groups, limit = partition.lines[State.READY], partition.groups, claim.limit
         if discipline is Discipline.STANDARD:
             return ready.firsts(limit, self._kept)
-        chosen = partition.groups.choose(limit, self._kept)
+        if discipline is Discipline.FIFO and claim.whole_groups:
+            return groups.choose_whole(limit, self._kept)
+        chosen = groups.choose(limit, self._kept)
         if discipline is Discipline.FAIR and len(chosen) < limit:
             # What came before the queue was fair is in no group.
             chosen += ready.firsts(limit - len(chosen), lambda row: not row.grouped and self._kept(row))

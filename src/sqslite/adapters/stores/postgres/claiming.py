@@ -58,14 +58,14 @@ class Claiming:
         return _in_order(queue, deliveries)
 
     async def _in_turn(self, statements: Transaction, queue: Queue, claim: Claim) -> list[Delivery]:
-        """Lease one of each group in turn, then a second of each, and so on.
+        """Lease one of each group in turn, then a second of each, and so on; or all of one group by one.
 
         Groups that turn out to have nothing to give make room for more groups, a bounded number of times; only then
         does one that has given give again.
         """
         deliveries: list[Delivery] = []
         gave: dict[str, int] = {}
-        groups_max = claim.limit
+        groups_max, whole = claim.limit, claim.whole_groups and queue.settings.fifo
         for look in range(LOOKS_MAX):
             if look:
                 groups_max = max(claim.limit, min(GROUPS_MAX, GROWTH * groups_max))
@@ -73,14 +73,14 @@ class Claiming:
             else:
                 turns = await self._first_groups(statements, queue.partition_id, groups_max)
             there_are_more = len(turns) >= groups_max
-            each_max = 1 if look or there_are_more else claim.limit
+            each_max = 1 if (look or there_are_more) and not whole else claim.limit
             given = await self._of_groups(statements, queue, claim, turns, deliveries, each_max)
             deliveries += given
             giving = _groups(given)
             gave |= {group: turn for group, turn in turns.items() if group in giving}
             if len(deliveries) >= claim.limit or not there_are_more:
                 break
-        if look and len(deliveries) < claim.limit:
+        if look and len(deliveries) < claim.limit and not whole:
             deliveries += await self._of_groups(statements, queue, claim, gave, deliveries, claim.limit)
         return deliveries
 
@@ -110,7 +110,7 @@ class Claiming:
             claim.attempt_id,
             each_max,
             groups,
-            *([[delivery.message.id for delivery in had]] if queue.settings.fifo else ()),
+            *(([delivery.message.id for delivery in had], claim.whole_groups) if queue.settings.fifo else ()),
         )
         deliveries = [delivery_from(queue.partition_id, row) for row in rows]
         served = _groups([*had, *deliveries])

@@ -68,12 +68,15 @@ class Claiming:
         self._rows += await self._found(statement, secrets=secrets, **also)
 
     async def _take_in_turn(self) -> None:
-        """Lease one message of each group in turn, then a second of each, and so on."""
+        """Lease one message of each group in turn, then a second of each, and so on; or all of one group by one."""
         heads = await self._heads_in_turn()
         names = list(heads)
-        chosen = sorted(
+        candidates = [
             (rank, place, message_id) for place, ids in enumerate(heads.values()) for rank, message_id in enumerate(ids)
-        )[: self._claim.limit]
+        ]
+        if not (self._claim.whole_groups and self._discipline is Discipline.FIFO):
+            candidates.sort()
+        chosen = candidates[: self._claim.limit]
         if chosen:
             await self._take("claim_chosen", ids=stored_list(message_id for _, _, message_id in chosen))
             await self._served([names[place] for place in sorted({place for _, place, _ in chosen})])

@@ -30,7 +30,7 @@ WITH heads AS MATERIALIZED (
             LIMIT $6
         ) AS ready
     ) AS head
-    ORDER BY head.rank, looked_at.place
+    ORDER BY CASE WHEN $9::boolean THEN looked_at.place END, head.rank, looked_at.place
     LIMIT $2
 ),
 locked AS MATERIALIZED (
