@@ -24,7 +24,18 @@ def free_port() -> int:
 
 
 def environment(database_url: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    ours = {"GRPC_PORT", "DATABASE_URL", "PORT", "SQSLITE_HOST", "WORKERS", "SWEEPER", "LOG_LEVEL", "SWEEPER_INTERVAL"}
+    ours = {
+        "GRPC_PORT",
+        "SQS_ACCESS_KEYS",
+        "SQS_ANONYMOUS",
+        "DATABASE_URL",
+        "PORT",
+        "SQSLITE_HOST",
+        "WORKERS",
+        "SWEEPER",
+        "LOG_LEVEL",
+        "SWEEPER_INTERVAL",
+    }
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     return {**kept, "DATABASE_URL": database_url, **(extra or {})}
 

@@ -30,6 +30,7 @@ from sqslite.entrypoints.logs import configure_logging
 from sqslite.entrypoints.node import at_work
 from sqslite.entrypoints.settings import Settings
 from sqslite.entrypoints.sqs.app import SqsApp
+from sqslite.entrypoints.sqs.authorizing import REFUSING, UNVERIFIED, authorizing, takes_anybody
 from sqslite.entrypoints.sqs.calls import SqsPorts
 from sqslite.entrypoints.sqs.front import SqsFront
 from sqslite.entrypoints.sqs.second_port import second_port
@@ -110,6 +111,8 @@ def application(container: Container, around: Around) -> ASGIApp:
         async with at_work(container), _serving_grpc(grpc, settings), around(before_stopping):
             if settings.testing:
                 log.warning("testing", meaning="whoever can call this server can move its time and empty it")
+            if not settings.sqs_access_keys:
+                log.warning("sqs_unverified", meaning=UNVERIFIED if takes_anybody(settings) else REFUSING)
             log.info("serving", host=settings.host, port=settings.port, database=str(settings.database_url))
             async with _beside(settings):
                 yield
@@ -117,7 +120,9 @@ def application(container: Container, around: Around) -> ASGIApp:
 
     answered = container.metrics().http_answered
     rest = create_rest_app(ports, lifespan, answered)
-    sqs = SqsApp(_sqs_ports(container, settings), answered, ports.request_bytes_max)
+    sqs = SqsApp(
+        _sqs_ports(container, settings), answered, ports.request_bytes_max, authorizing(settings, container.clock())
+    )
     return TestingCalls(SqsFront(sqs, otherwise=rest), container.testing() if settings.testing else None)
 
 

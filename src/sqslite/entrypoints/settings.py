@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from sqslite.domain import limits
 from sqslite.domain.errors import InvalidValue
 from sqslite.domain.queues import Defaults
+from sqslite.entrypoints.sqs.access_keys import ACCESS_KEYS_ALLOWED, AccessKeys
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 SECONDS_MAX = 86_400
@@ -88,12 +89,19 @@ class Settings(Struct, frozen=True, kw_only=True):
     retention_forever: bool = False
     sqs_port: int = 0
     sqs_strict_timing: bool = True
+    sqs_access_keys: AccessKeys = field(default_factory=AccessKeys)
+    sqs_anonymous: bool = False
     keep_alive_timeout_s: int = 75
     log_level: str = "info"
     testing: bool = False
     db_connection_timeout_s: int = 5
     db_pool_size: int = 10
     db_waiters_max: int = 1_000
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only programs on this machine reach the server."""
+        return ipaddress.ip_address(self.host).is_loopback
 
     @property
     def mode(self) -> str:
@@ -186,6 +194,14 @@ def _switch(name: str, text: str) -> bool:
     return _one_of("on", "off")(name, text) == "on"
 
 
+def _access_keys(name: str, text: str) -> AccessKeys:
+    try:
+        return AccessKeys.parse(text)
+    except ValueError as fault:
+        # Not the text: it holds secrets.
+        raise SettingsError(name, _HIDDEN, f"{ACCESS_KEYS_ALLOWED} ({fault})") from None
+
+
 def _host(name: str, text: str) -> str:
     try:
         # The server takes addresses, not names, and no zones.
@@ -254,6 +270,18 @@ VARIABLES: tuple[Variable, ...] = (
         _switch,
         "Whether the SQS API lets 60 seconds pass between two purges of a queue, and between deleting a queue and "
         "creating it again, as AWS does: on or off.",
+    ),
+    Variable(
+        "SQS_ACCESS_KEYS",
+        "sqs_access_keys",
+        _access_keys,
+        f"Who may call the SQS API, signed with a key: {ACCESS_KEYS_ALLOWED}. Without any, calls are not verified.",
+    ),
+    Variable(
+        "SQS_ANONYMOUS",
+        "sqs_anonymous",
+        _switch,
+        "Whether the SQS API takes unverified calls on an address that is not a loopback one, too: on or off.",
     ),
     Variable(
         "KEEP_ALIVE_TIMEOUT",

@@ -56,7 +56,7 @@ class AccessKeys(Struct, frozen=True):
         return bool(self.by_id)
 
     def __str__(self) -> str:
-        return " ".join(map(str, self.by_id.values()))
+        return " ".join(map(str, self.by_id.values())) or "none"
 
     __repr__ = __str__
 
