@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from sqslite.adapters import gathering
-from sqslite.adapters.gathering import CALLS_PER_BATCH_MAX, WEIGHT_PER_BATCH_MAX, Gathering
+from sqslite.adapters.gathering import CALLS_PER_BATCH_MAX, FURTHER_LANE_CALLS, WEIGHT_PER_BATCH_MAX, Gathering
 from sqslite.domain.errors import OutcomeUnknown, Overloaded
 from tests.unit.at_once import begun, turns
 
@@ -22,7 +22,7 @@ async def test_a_batch_has_no_more_calls_than_the_limit():
     gather: Gathering[int, int] = Gathering(lambda key, calls: _together(sizes, key, calls), lanes=1)
     count = 2 * CALLS_PER_BATCH_MAX + 2
     assert await asyncio.gather(*[gather.call("k", n, 0) for n in range(count)]) == list(range(count))
-    assert sizes == [1, CALLS_PER_BATCH_MAX, CALLS_PER_BATCH_MAX, 1]
+    assert sizes == [CALLS_PER_BATCH_MAX, CALLS_PER_BATCH_MAX, 2]
 
 
 async def test_a_batch_weighs_no_more_than_the_limit_unless_one_call_does():
@@ -31,7 +31,7 @@ async def test_a_batch_weighs_no_more_than_the_limit_unless_one_call_does():
     half = WEIGHT_PER_BATCH_MAX // 2
     weights = [0, half, half, 1, 2 * WEIGHT_PER_BATCH_MAX, half, half + 1]
     assert await asyncio.gather(*[gather.call("k", n, weight) for n, weight in enumerate(weights)]) == list(range(7))
-    assert sizes == [1, 2, 1, 1, 1, 1]
+    assert sizes == [3, 1, 1, 1, 1]
 
 
 async def test_who_would_have_to_wait_behind_too_many_is_refused(monkeypatch: pytest.MonkeyPatch):
@@ -43,7 +43,8 @@ async def test_who_would_have_to_wait_behind_too_many_is_refused(monkeypatch: py
         return calls
 
     gather: Gathering[int, int] = Gathering(together, lanes=1)
-    tasks = await begun(*[gather.call("k", n, 0) for n in range(4)])
+    tasks = await begun(gather.call("k", 0, 0))
+    tasks += await begun(*[gather.call("k", n, 0) for n in range(1, 4)])
     with pytest.raises(Overloaded):
         await gather.call("k", 4, 0)
     # A key whose lane is free makes nobody wait.
@@ -58,20 +59,34 @@ async def test_who_would_have_to_wait_behind_too_many_is_refused(monkeypatch: py
     assert await gather.call("k", 8, 0) == 8
 
 
-async def test_two_batches_of_a_queue_may_be_under_way_and_no_more():
+@pytest.mark.parametrize(("calls", "lanes"), [(FURTHER_LANE_CALLS, 1), (FURTHER_LANE_CALLS + 1, 2), (500, 2)])
+async def test_a_second_batch_goes_beside_the_first_once_enough_calls_wait(calls: int, lanes: int):
     under_way = most = 0
+    gate = asyncio.Event()
 
     async def together(_: object, calls: Sequence[int]) -> Sequence[int]:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
-        await asyncio.sleep(0)
+        await gate.wait()
         under_way -= 1
         return calls
 
     gather: Gathering[int, int] = Gathering(together)
-    assert await asyncio.gather(*[gather.call("k", n, WEIGHT_PER_BATCH_MAX) for n in range(9)]) == list(range(9))
-    assert most == gathering.LANES == 2
+    tasks = await begun(*[gather.call("k", 0, WEIGHT_PER_BATCH_MAX)])
+    tasks += await begun(*[gather.call("k", n, WEIGHT_PER_BATCH_MAX) for n in range(1, calls)])
+    gate.set()
+    assert await asyncio.gather(*tasks) == list(range(calls))
+    assert most == lanes <= gathering.LANES
+    assert not gather._busy
+    assert not gather._waiting
+
+
+async def test_calls_that_come_at_the_same_time_go_together():
+    sizes: list[int] = []
+    gather: Gathering[int, int] = Gathering(lambda key, calls: _together(sizes, key, calls))
+    assert await asyncio.gather(gather.call("k", 0, 0), gather.call("k", 1, 0), gather.call("l", 2, 0)) == [0, 1, 2]
+    assert sizes == [2, 1]
 
 
 async def test_nobody_waits_for_ever_where_a_batch_is_cancelled():

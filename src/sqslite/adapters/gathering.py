@@ -13,6 +13,8 @@ R = TypeVar("R")
 
 # So many batches of one kind and key at once: while one is being committed, the next is on its way.
 LANES = 2
+# A further lane is opened for as many calls as this, for a batch costs much and a call in it little.
+FURTHER_LANE_CALLS = 32
 CALLS_PER_BATCH_MAX = 500
 WEIGHT_PER_BATCH_MAX = 4 * 1024 * 1024
 CALLS_WAITING_MAX = 4_000
@@ -33,9 +35,10 @@ Together = Callable[[Hashable, Sequence[A]], Awaitable[Sequence[R]]]
 class Gathering(Generic[A, R]):
     """Merges concurrent calls of one kind that have the same key.
 
-    A call that finds a free lane goes at once, alone if need be: nothing is ever waited for. While all lanes of its
-    key are busy, calls gather, and the first lane that is free takes all of them, up to a limit, in the order in
-    which they came. Keys have lanes of their own, so a busy queue does not keep another one waiting.
+    A call that finds none of its key under way goes at once, alone if need be: nothing is ever waited for. While a lane
+    of its key is busy, calls gather, and the first lane that is free takes all of them, up to a limit, in the order in
+    which they came; another lane opens once so many wait that it is worth it. Keys have lanes of their own, so a
+    busy queue does not keep another one waiting.
 
     `together` carries a batch out and gives an answer for each call. Where it raises one of the store's errors, that
     is the answer to every call of the batch, since it holds for all. Where it raises anything else, each call
@@ -63,14 +66,15 @@ class Gathering(Generic[A, R]):
 
         A caller that is cancelled while it waits is forgotten; while its batch is under way, that goes on without it.
         """
-        at_once = self._busy.get(key, 0) < self._lanes
-        if not at_once and self._calls_waiting >= CALLS_WAITING_MAX:
+        busy = self._busy.get(key, 0)
+        if busy and self._calls_waiting >= CALLS_WAITING_MAX:
             raise Overloaded(f"{self._calls_waiting} calls wait for the store already; try again shortly")
         call: _Call[A, R] = _Call(asked, weight, asyncio.get_running_loop().create_future())
-        self._waiting.setdefault(key, deque()).append(call)
+        waiting = self._waiting.setdefault(key, deque())
+        waiting.append(call)
         self._calls_waiting += 1
-        if at_once:
-            self._set_off(key)
+        if not busy or (busy < self._lanes and len(waiting) >= FURTHER_LANE_CALLS):
+            self._open_lane(key)
         try:
             return await call.answer
         except asyncio.CancelledError:
@@ -90,17 +94,23 @@ class Gathering(Generic[A, R]):
         if self._unclaimed is not None:
             self._begin(self._unclaimed(answer))
 
-    def _set_off(self, key: Hashable) -> None:
-        batch = self._next_batch(key)
-        if not batch:
-            return
+    def _open_lane(self, key: Hashable) -> None:
         self._busy[key] = self._busy.get(key, 0) + 1
-        self._begin(self._carried_out(key, batch))
+        self._begin(self._lane(key)).add_done_callback(lambda _: self._lane_closed(key))
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _lane_closed(self, key: Hashable) -> None:
+        self._busy[key] -= 1
+        if not self._busy[key]:
+            del self._busy[key]
+        if key in self._waiting:
+            # The lane was cut off, or they came when it had seen nobody.
+            self._open_lane(key)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _next_batch(self, key: Hashable) -> list[_Call[A, R]]:
         waiting = self._waiting.get(key)
@@ -118,19 +128,16 @@ class Gathering(Generic[A, R]):
             self._waiting.pop(key, None)
         return batch
 
-    async def _carried_out(self, key: Hashable, batch: list[_Call[A, R]]) -> None:
-        try:
-            await self._answered(key, batch)
-        except BaseException:
-            # Nobody waits for ever, not even where the batch itself was cancelled.
-            for call in batch:
-                _fail(call, OutcomeUnknown("the call was given up while it was under way"))
-            raise
-        finally:
-            self._busy[key] -= 1
-            if not self._busy[key]:
-                del self._busy[key]
-            self._set_off(key)
+    async def _lane(self, key: Hashable) -> None:
+        """Carry batches out for as long as calls wait."""
+        while batch := self._next_batch(key):
+            try:
+                await self._answered(key, batch)
+            except BaseException:
+                # Nobody waits for ever, not even where the batch itself was cancelled.
+                for call in batch:
+                    _fail(call, OutcomeUnknown("the call was given up while it was under way"))
+                raise
 
     async def _answered(self, key: Hashable, batch: list[_Call[A, R]]) -> None:
         try:

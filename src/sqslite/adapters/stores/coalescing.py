@@ -93,7 +93,15 @@ class CoalescingStore(InterceptedStore):
         return _dealt_in_turn([claim.limit for _, claim in calls], deliveries)
 
     async def _ack_together(self, key: Hashable, calls: Sequence[Sequence[Receipt]]) -> Sequence[list[Acked | Refusal]]:
-        return _dealt(calls, await self._inner.ack(_partition(key), _all(calls)))
+        outcomes = _dealt(calls, await self._inner.ack(_partition(key), _all(calls)))
+        # Within one call a receipt may come twice; of several calls only the first one finds the message.
+        given: set[Receipt] = set()
+        for receipts, own in zip(calls, outcomes, strict=True):
+            own[:] = [
+                Refusal.MISSING if receipt in given else outcome for receipt, outcome in zip(receipts, own, strict=True)
+            ]
+            given.update(receipts)
+        return outcomes
 
     async def _extend_together(
         self, key: Hashable, calls: Sequence[Sequence[Extension]]

@@ -30,7 +30,7 @@ from sqslite.domain.limits import SECOND_MS, ms
 from sqslite.domain.ports import Clock, Entropy
 
 # NOTIFY takes a lock of the whole database cluster at commit, so hints are sent together and not more often than this.
-SEND_EVERY_MS = 5
+SEND_EVERY_MS = 20
 GIVE_WAY_MS = 1
 SEND_S_MAX = 2.0
 CLOSING_S_MAX = 1.0
