@@ -230,6 +230,17 @@ async def test_a_body_that_does_not_arrive_in_time_is_refused(api, monkeypatch):
     assert await api.receive() == []
 
 
+@pytest.mark.parametrize("body_read_s_max", [0.01, 60])
+async def test_who_is_cancelled_while_a_body_comes_stays_cancelled(api, monkeypatch, body_read_s_max):
+    monkeypatch.setattr(reading, "BODY_READ_S_MAX", body_read_s_max)
+    call = asyncio.ensure_future(call_asgi(api, MESSAGES, part(b'{"body":', more=True)))
+    await asyncio.sleep(0)
+    # With the short one the time is over and the caller goes away in the same turn.
+    asyncio.get_running_loop().call_later(0.01, call.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
 async def test_a_body_that_is_too_large_is_refused_for_that_even_when_it_never_ends(api, monkeypatch):
     monkeypatch.setattr(reading, "BODY_READ_S_MAX", 0.01)
     status, _, body = await call_asgi(api, MESSAGES, part(b" " * (REQUEST_BYTES_MAX + 1), more=True))

@@ -4,6 +4,7 @@ import logging
 import re
 import uuid
 from collections.abc import Callable
+from functools import cache
 from itertools import count
 from time import perf_counter
 from typing import Any
@@ -24,6 +25,8 @@ _GIVEN_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 log = get_logger()
+# There are only so many templates.
+_route = cache(documented)
 
 
 class RequestContext:
@@ -74,7 +77,7 @@ class RequestContext:
 
     def _tell(self, scope: Any, status: int, duration_s: float) -> None:
         method = scope["method"] if scope["method"] in _KNOWN_METHODS else "(other)"
-        route = documented(scope.get("path_template") or UNMATCHED)
+        route = _route(scope.get("path_template") or UNMATCHED)
         self._answered(method, route, status, duration_s)
         if self._logs:
             path, duration_ms = documented(scope["path"]), round(duration_s * 1e3, 2)

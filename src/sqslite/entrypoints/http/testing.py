@@ -1,5 +1,6 @@
 """The calls with which a test in any language moves the server's time and lets its calls fail."""
 
+from collections.abc import Awaitable
 from typing import Annotated, Any
 
 from litestar import Litestar, Request, post, put, route
@@ -47,11 +48,11 @@ class TestingCalls:
         self._app = app
         self._calls = VerbPaths(_calls(control))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer, or pass the call on."""
         path = scope["path"] if scope["type"] == ScopeType.HTTP else ""
         ours = path.startswith(PREFIX) and path[len(PREFIX) : len(PREFIX) + 1] in ("", "/", ":")
-        await (self._calls if ours else self._app)(scope, receive, send)
+        return (self._calls if ours else self._app)(scope, receive, send)
 
 
 def _calls(control: TestingControl | None) -> ASGIApp:

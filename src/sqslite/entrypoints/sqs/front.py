@@ -1,6 +1,7 @@
 """Which requests are the SQS API's, when it shares its port with others."""
 
 import re
+from collections.abc import Awaitable
 from typing import Any
 
 from litestar.enums import ScopeType
@@ -22,9 +23,9 @@ class SqsFront:
         self._sqs = sqs
         self._otherwise = otherwise
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Hand the request to whom it is for."""
-        await (self._sqs if is_sqs(scope) else self._otherwise)(scope, receive, send)
+        return (self._sqs if is_sqs(scope) else self._otherwise)(scope, receive, send)
 
 
 def is_sqs(scope: Any) -> bool:
