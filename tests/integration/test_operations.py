@@ -104,7 +104,8 @@ def test_an_exhausted_pool_answers_503_and_never_hangs(postgres_url: str, tmp_pa
 
             async def crowd() -> list[httpx.Response]:
                 async with httpx.AsyncClient(base_url=server.url, timeout=15) as many:
-                    calls = [many.post("/v1/queues/busy/messages", json={"body": n}) for n in range(20)]
+                    # To as many queues, because what comes at once for one queue goes together.
+                    calls = [many.post(f"/v1/queues/busy-{n}/messages", json={"body": n}) for n in range(20)]
                     return await asyncio.gather(*calls)
 
             answers = asyncio.run(crowd())

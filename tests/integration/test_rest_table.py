@@ -31,6 +31,11 @@ SETTINGS: dict[str, Any] = {
     "body_bytes_max": 2_000,
     "backoff": {"kind": "exponential", "base_ms": 50, "factor": 2.0, "max_ms": 400, "jitter": 0.5},
     "tags": {"team": "billing"},
+    "dedup_scope": "group",
+    "dedup_by_content": True,
+    "in_flight_max": 1_000,
+    "redrive_allow": ["orders"],
+    "annotations": {"example.com/owner": "7"},
 }
 
 
@@ -108,12 +113,17 @@ def from_now(instant: str) -> timedelta:
 
 def test_put_creates_a_queue_or_changes_its_settings(client: Client):
     created = client.call("PUT", "…", SETTINGS, status=201)
-    assert created == {**SETTINGS, "name": client.queue, "paused": False}
+    assert from_now(created["created_at"]) > timedelta(seconds=-60)
+    made = {"created_at": created["created_at"], "changed_at": created["created_at"], "purged_at": None}
+    assert created == {**SETTINGS, **made, "name": client.queue, "paused": False}
     changed = client.call("PUT", "…", {**SETTINGS, "delay_ms": 3, "tags": {}})
-    assert changed == {**created, "delay_ms": 3, "tags": {}}
+    assert changed["changed_at"] > created["changed_at"]
+    assert changed == {**created, "delay_ms": 3, "tags": {}, "changed_at": changed["changed_at"]}
     defaults = client.call("PUT", "…", {})
     assert {name for name, value in defaults.items() if value is None} == {
-        name for name, value in SETTINGS.items() if isinstance(value, int | str) and not isinstance(value, bool)
+        "purged_at",
+        "redrive_allow",
+        *(name for name, value in SETTINGS.items() if type(value) in (int, str) and name != "dedup_scope"),
     }
 
 
@@ -370,7 +380,8 @@ def test_a_message_is_explained(client: Client):
     state, code, reason, changes_at = explained(head)
     assert (state, code, changes_at) == ("leased", "leased", message["lease_until"])
     assert reason.startswith("a receiver holds it until ")
-    assert explained(behind) == ("ready", "behind_in_group", f"in group 'g' it comes behind message {head}", None)
+    reason = f"in group 'g' it comes behind message {head}"
+    assert explained(behind) == ("ready", "behind_in_group", reason, message["lease_until"])
     assert client.call("GET", f"messages/{behind}")["blocked_by"] == head
     client.call("POST", "…:pause")
     assert explained(behind)[1:] == (

@@ -33,6 +33,7 @@ CLASSES: dict[str, type[SqsliteError]] = {
     RequestErrorCode.UNKNOWN_FIELD: errors.InvalidValue,
     RequestErrorCode.MISSING_FIELD: errors.InvalidValue,
     RequestErrorCode.UNSUPPORTED_ENCODING: errors.InvalidValue,
+    RequestErrorCode.TESTING_OFF: errors.InvalidValue,
     RequestErrorCode.NOT_FOUND: errors.InvalidValue,
     RequestErrorCode.METHOD_NOT_ALLOWED: errors.InvalidValue,
     RequestErrorCode.REQUEST_TOO_LARGE: errors.BodyTooLarge,
