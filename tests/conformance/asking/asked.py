@@ -35,8 +35,9 @@ class Asked:
     async def claim(self, limit: int = 10, visibility_ms: int = 60_000, queue: str = "orders") -> list[Received]:
         return list(await self.messaging.claim(self.queue(queue), limit, visibility_ms))
 
-    async def claim_one(self, visibility_ms: int = 60_000, queue: str = "orders") -> Received:
-        (delivery,) = await self.claim(1, visibility_ms, queue)
+    async def claim_one(self, visibility_ms: int = 60_000, queue: str = "orders", wait_ms: int = 0) -> Received:
+        """The next delivery; with a wait where a sweep may just be settling it."""
+        (delivery,) = await self.messaging.claim(self.queue(queue), 1, visibility_ms, wait_ms)
         return delivery
 
 

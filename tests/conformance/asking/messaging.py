@@ -225,7 +225,7 @@ class AskedMessaging:
         await asked.enqueue()
         late = await asked.claim_one(visibility_ms=100)
         await asked.pass_time(150)
-        again = await asked.claim_one()
+        again = await asked.claim_one(wait_ms=5_000)
         assert (again.message.id, again.message.delivery_count) == (late.message.id, 2)
         (stale,) = await asked.messaging.ack([late.receipt])
         assert isinstance(stale, StaleReceipt)
