@@ -86,6 +86,21 @@ async def test_fifo_cannot_change_and_all_else_can(own: Node):
         await own.administration.put("orders", QueueSettings(fifo=True, fair=True))
 
 
+async def test_a_dead_letter_queue_says_who_may_name_it_from_then_on(own: Node):
+    await own.administration.put("dead", QueueSettings())
+    await own.administration.put("orders", QueueSettings(dlq="dead"))
+    await own.administration.put("dead", QueueSettings(redrive_allow=[]))
+    # Those that have it keep it, whatever else of them changes.
+    await own.administration.put("orders", QueueSettings(dlq="dead", visibility_ms=1))
+    assert (await own.administration.create("orders", QueueSettings(dlq="dead"))).settings.visibility_ms == 1
+    await own.administration.put("orders", QueueSettings())
+    for name in ("orders", "new"):
+        with pytest.raises(InvalidValue, match=f"^dlq must be a queue whose redrive_allow allows {name}; "):
+            await own.administration.put(name, QueueSettings(dlq="dead"))
+    with pytest.raises(InvalidValue):
+        await own.administration.create("new", QueueSettings(dlq="dead"))
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [

@@ -95,7 +95,13 @@ class QueueAdministration:
     async def _check(self, name: str, settings: QueueSettings) -> None:
         limits.check_queue_name("queue", name)
         check_settings(name, settings, self._defaults)
-        dlq = await self._catalog.find(settings.dlq) if settings.dlq is not None else None
+        if settings.dlq is None:
+            return
+        queue = await self._catalog.find(name)
+        if queue is not None and queue.settings.dlq == settings.dlq:
+            # Who may use a dead-letter queue is asked when it is named, as SQS does: those that use it go on.
+            return
+        dlq = await self._catalog.find(settings.dlq)
         if dlq is not None and not dlq.settings.allows_redrive_from(name):
             raise InvalidValue("dlq", settings.dlq, f"a queue whose redrive_allow allows {name}")
 
