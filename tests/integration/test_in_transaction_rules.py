@@ -139,7 +139,7 @@ async def test_what_the_service_refuses_is_refused_with_the_same_words(backend, 
 
 def _check(queue: Queue, sent: NewMessage) -> None:
     check_message(queue.name, sent, Defaults())
-    check_for_queue(queue, sent, Defaults())
+    check_for_queue(queue, sent)
 
 
 @pytest.mark.parametrize(

@@ -101,9 +101,9 @@ def test_attributes_count_in_the_size_in_bytes_names_and_values(body: bytes, att
 
 def test_a_queues_own_size_counts_attributes_too_and_cannot_go_beyond_the_services():
     sent = message(b"123", attributes={"a": "b"})
-    check_for_queue(queue(body_bytes_max=5), sent, DEFAULTS)
+    check_for_queue(queue(body_bytes_max=5), sent)
     with pytest.raises(BodyTooLarge, match="at most 4 bytes, attributes included; got 5 bytes"):
-        check_for_queue(queue(body_bytes_max=4), sent, DEFAULTS)
+        check_for_queue(queue(body_bytes_max=4), sent)
     with pytest.raises(BodyTooLarge, match="at most 4 bytes"):
         check_message("orders", sent, Defaults(body_bytes_max=4))
 

@@ -12,6 +12,7 @@ from sqslite.domain.queues import DedupScope, Defaults, Queue, check_retention
 
 # A control character, which is in no id.
 BETWEEN_IDS = "\x1f"
+_json = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def check_message(queue: str, message: NewMessage, defaults: Defaults, measured: bool = False) -> None:
@@ -22,9 +23,12 @@ def check_message(queue: str, message: NewMessage, defaults: Defaults, measured:
     check_body(message)
     if not measured:
         _check_size(message, defaults.body_bytes_max)
-    limits.check_attributes(message.attributes)
-    limits.check_range("delay", message.delay_ms or 0, 0, limits.DELAY_MS_MAX)
-    limits.check_range("max_retries", message.max_retries, 0, limits.MAX_RETRIES_MAX)
+    if message.attributes:
+        limits.check_attributes(message.attributes)
+    if message.delay_ms is not None:
+        limits.check_range("delay", message.delay_ms, 0, limits.DELAY_MS_MAX)
+    if message.max_retries:
+        limits.check_range("max_retries", message.max_retries, 0, limits.MAX_RETRIES_MAX)
     if message.dlq is not None:
         limits.check_queue_name("dlq", message.dlq)
         if message.dlq == queue:
@@ -39,10 +43,10 @@ def check_message(queue: str, message: NewMessage, defaults: Defaults, measured:
         check_retention("retention_ms", message.retention_ms, defaults)
 
 
-def check_for_queue(queue: Queue, message: NewMessage, defaults: Defaults, measured: bool = False) -> None:
+def check_for_queue(queue: Queue, message: NewMessage, measured: bool = False) -> None:
     """Raise InvalidValue or BodyTooLarge where this queue's settings do not allow the message; `measured` as above."""
-    if not measured:
-        _check_size(message, queue.settings.body_bytes_max or defaults.body_bytes_max)
+    if not measured and queue.settings.body_bytes_max is not None:
+        _check_size(message, queue.settings.body_bytes_max)
     if queue.settings.fifo and message.group_id is None:
         raise InvalidValue("group_id", None, f"given for each message of {queue.name}, which is a FIFO queue")
 
@@ -52,8 +56,8 @@ def resolved(queue: Queue, message: NewMessage, defaults: Defaults) -> NewMessag
     return replace(
         message,
         delay_ms=(queue.settings.delay_ms or 0) if message.delay_ms is None else message.delay_ms,
-        retention_ms=defaults.retention_ms(queue, message.retention_ms),
-        dedup_id=_dedup_id(queue, message),
+        retention_ms=defaults.retention_ms(queue) if message.retention_ms is None else message.retention_ms,
+        dedup_id=_content_id(message) if queue.settings.dedup_by_content else message.dedup_id,
     )
 
 
@@ -64,11 +68,9 @@ def dedup_key(queue: Queue, message: NewMessage) -> str | None:
     return f"{message.group_id or ''}{BETWEEN_IDS}{message.dedup_id}"
 
 
-def _dedup_id(queue: Queue, message: NewMessage) -> str | None:
-    if message.dedup_id is None and queue.settings.dedup_by_content:
-        # SQS developer guide, content-based deduplication: of the body, not of the attributes.
-        return hashlib.sha256(message.body).hexdigest()
-    return message.dedup_id
+def _content_id(message: NewMessage) -> str:
+    # SQS developer guide, content-based deduplication: of the body, not of the attributes.
+    return hashlib.sha256(message.body).hexdigest() if message.dedup_id is None else message.dedup_id
 
 
 def check_body(message: NewMessage) -> None:
@@ -87,7 +89,7 @@ def check_body(message: NewMessage) -> None:
 
 def _check_json(body: bytes) -> None:
     try:
-        value = msgspec.json.decode(body, type=msgspec.Raw)
+        value = _json(body)
     except (msgspec.DecodeError, RecursionError) as fault:
         shown = body.decode()
         raise InvalidValue("body", shown, f"JSON text when its kind is json ({fault})") from None

@@ -61,11 +61,11 @@ class InFlight:
             count.claiming -= room
         return deliveries
 
-    def ended(self, partition_id: int) -> None:
-        """A message that was leased is gone."""
+    def ended(self, partition_id: int, leased: int) -> None:
+        """So many messages that were leased are gone."""
         count = self._counts.get(partition_id)
-        if count is not None and count.leased:
-            count.leased -= 1
+        if count is not None:
+            count.leased = max(0, count.leased - leased)
 
     async def _count(self, queue: Queue, most: int) -> Count:
         count = self._counts.get(queue.partition_id)

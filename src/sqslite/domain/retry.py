@@ -62,10 +62,10 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
 
     def completed(self, message: Message) -> Message:
         """The message with what it leaves to its queue."""
-        max_retries, dlq = self.max_retries_of(message.max_retries), self.dlq_of(message.dlq)
-        if (max_retries, dlq) == (message.max_retries, message.dlq):
+        if message.max_retries and message.dlq is not None and message.dlq != self.queue:
             return message
-        return replace(message, max_retries=max_retries, dlq=dlq)
+        dlq = self.dlq if message.dlq is None else self.dlq_of(message.dlq)
+        return replace(message, max_retries=message.max_retries or self.max_retries, dlq=dlq)
 
 
 class Requeue(Struct, frozen=True):

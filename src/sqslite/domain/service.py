@@ -1,8 +1,10 @@
 """The use cases of the queue, the same for every transport."""
 
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
+from itertools import repeat
+from operator import attrgetter
 from typing import TypeVar
 
 from msgspec import Struct
@@ -31,6 +33,9 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 # A queue can be purged or deleted between the look at it and the enqueue; no queue is that often in a row.
 DROPS_MAX = 5
+_MILLISECOND = limits.ms(1)
+_partition_of_receipt: Callable[[Receipt], int] = attrgetter("partition_id")
+_partition_of_its_receipt: Callable[["Nack | Extension"], int] = attrgetter("receipt.partition_id")
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -139,7 +144,7 @@ class QueueService:
 
     async def ack(self, receipts: Sequence[Receipt]) -> list[SqsliteError | None]:
         """Delete messages whose work is done; None, or why that one was not, in order."""
-        outcomes = await self._per_partition(receipts, lambda receipt: receipt.partition_id, self._store.ack)
+        outcomes = await self._per_partition(receipts, _partition_of_receipt, self._store.ack)
         return self._acked([receipt.message_id for receipt in receipts], outcomes)
 
     async def ack_unproven(self, message_ids: Sequence[int]) -> list[SqsliteError | None]:
@@ -160,7 +165,7 @@ class QueueService:
         faults = [_fault(_check_extension, extension) for extension in extensions]
         sound = [extension for extension, fault in zip(extensions, faults, strict=True) if fault is None]
         longer = [extension for extension in sound if extension.visibility_ms]
-        extended = iter(await self._per_partition(longer, lambda e: e.receipt.partition_id, self._store.extend))
+        extended = iter(await self._per_partition(longer, _partition_of_its_receipt, self._store.extend))
         releases = [Nack(e.receipt, Wish(delay_ms=0)) for e in sound if not e.visibility_ms]
         released = iter(await self.nack(releases))
         now = self._clock.now()
@@ -197,7 +202,7 @@ class QueueService:
                 for nack, outcome in zip(part, outcomes, strict=True)
             ]
 
-        settled = iter(await self._per_partition(sound, lambda nack: nack.receipt.partition_id, settle))
+        settled = iter(await self._per_partition(sound, _partition_of_its_receipt, settle))
         return [fault or next(settled) for fault in faults]
 
     async def standing(self, receipts: Sequence[Receipt]) -> list[SqsliteError | None]:
@@ -217,7 +222,7 @@ class QueueService:
                 for receipt, lease in zip(part, held.leases, strict=True)
             ]
 
-        return await self._per_partition(receipts, lambda receipt: receipt.partition_id, look)
+        return await self._per_partition(receipts, _partition_of_receipt, look)
 
     async def release(self, deliveries: Sequence[Received]) -> None:
         """Give deliveries back that reached nobody, so that others need not wait for their leases to end."""
@@ -227,7 +232,7 @@ class QueueService:
         self, target: Queue, messages: Sequence[NewMessage], faults: Sequence[SqsliteError | None], measured: bool
     ) -> list[Accepted | SqsliteError]:
         refusals = [
-            fault or _fault(check_for_queue, target, message, self._defaults, measured)
+            fault or _fault(check_for_queue, target, message, measured)
             for fault, message in zip(faults, messages, strict=True)
         ]
         sound = [
@@ -240,7 +245,7 @@ class QueueService:
         if kept:
             self._observer.enqueued(target.name, len(kept))
             self._tally.add(target.partition_id, enqueued=len(kept))
-            self._wakeups.notify(target.name, sum(not message.delay_ms for message in kept))
+            self._wakeups.notify(target.name, [message.delay_ms for message in kept].count(0))
         outcomes = iter(accepted)
         return [refusal or next(outcomes) for refusal in refusals]
 
@@ -321,43 +326,37 @@ class QueueService:
 
         A call that fails is the answer to its own items only: other partitions have been changed for good.
         """
-        places: dict[int, list[int]] = defaultdict(list)
-        for place, item in enumerate(items):
-            places[partition_of(item)].append(place)
-        results: dict[int, _Result | SqsliteError] = {}
-        for partition_id, own in places.items():
+        parts: dict[int, list[_Item]] = defaultdict(list)
+        for item in items:
+            parts[partition_of(item)].append(item)
+        results: dict[int, Iterator[_Result | SqsliteError]] = {}
+        for partition_id, part in parts.items():
             try:
-                results.update(zip(own, await call(partition_id, [items[place] for place in own]), strict=True))
+                results[partition_id] = iter(await call(partition_id, part))
             except SqsliteError as error:
-                results.update(dict.fromkeys(own, error))
-        return [results[place] for place in range(len(items))]
+                results[partition_id] = repeat(error)
+        return [next(results[partition_of(item)]) for item in items]
 
     def _acked(
         self, message_ids: Sequence[int], outcomes: Sequence[Acked | Refusal | SqsliteError]
     ) -> list[SqsliteError | None]:
         now = self._clock.now()
-        results: list[SqsliteError | None] = []
+        pairs = list(zip(message_ids, outcomes, strict=True))
         # By id: who acks a message twice in one call is answered twice, and it is counted once.
-        acked: dict[int, Acked] = {}
-        for message_id, outcome in zip(message_ids, outcomes, strict=True):
-            if isinstance(outcome, Acked):
-                acked[message_id] = outcome
-                results.append(None)
-            else:
-                results.append(_refused(message_id, outcome))
-        for gone in acked.values():
-            self._gone(gone.partition_id)
-        ages = [now - gone.claimed_at if gone.claimed_at else limits.ms(-1) for gone in acked.values()]
-        self._observer.acked([age / limits.ms(1) for age in ages])
-        return results
+        acked = {message_id: outcome for message_id, outcome in pairs if isinstance(outcome, Acked)}
+        for partition_id, count in Counter([gone.partition_id for gone in acked.values()]).items():
+            self._gone(partition_id, count)
+        ages = [now - gone.claimed_at if gone.claimed_at else -_MILLISECOND for gone in acked.values()]
+        self._observer.acked([age / _MILLISECOND for age in ages])
+        return [None if isinstance(outcome, Acked) else _refused(message_id, outcome) for message_id, outcome in pairs]
 
-    def _gone(self, partition_id: int) -> None:
-        self._tally.add(partition_id, acked=1)
-        self._in_flight.ended(partition_id)
+    def _gone(self, partition_id: int, count: int) -> None:
+        self._tally.add(partition_id, acked=count)
+        self._in_flight.ended(partition_id, count)
         queue = self._directory.at(partition_id)
         if queue is not None and queue.settings.discipline is Discipline.FIFO:
-            # What came behind it in its group may be claimable now.
-            self._wakeups.notify(queue.name, 1)
+            # What came behind them in their groups may be claimable now.
+            self._wakeups.notify(queue.name, count)
 
 
 def _fault(check: Callable[..., object], *arguments: object) -> SqsliteError | None:

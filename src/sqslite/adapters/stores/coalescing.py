@@ -47,7 +47,7 @@ class CoalescingStore(InterceptedStore):
 
     async def enqueue(self, queue: Queue, messages: Sequence[NewMessage]) -> list[Accepted]:
         """See Store."""
-        weight = sum(len(message.body) for message in messages) + RECEIPT_WEIGHT * len(messages)
+        weight = sum([len(message.body) for message in messages]) + RECEIPT_WEIGHT * len(messages)
         return await self._enqueues.call(queue.partition_id, (queue, messages), weight)
 
     async def claim(self, queue: Queue, claim: Claim) -> list[Delivery]:
@@ -94,6 +94,8 @@ class CoalescingStore(InterceptedStore):
 
     async def _ack_together(self, key: Hashable, calls: Sequence[Sequence[Receipt]]) -> Sequence[list[Acked | Refusal]]:
         outcomes = _dealt(calls, await self._inner.ack(_partition(key), _all(calls)))
+        if len(calls) == 1:
+            return outcomes
         # Within one call a receipt may come twice; of several calls only the first one finds the message.
         given: set[Receipt] = set()
         for receipts, own in zip(calls, outcomes, strict=True):
@@ -155,13 +157,14 @@ def _dealt(calls: Sequence[Sequence[T]], results: Sequence[R]) -> list[list[R]]:
 def _dealt_in_turn(limits: Sequence[int], deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
     """One to each call in turn, to none more than it asked for."""
     hands: list[list[Delivery]] = [[] for _ in limits]
-    rest = iter(deliveries)
     hungry = [place for place, limit in enumerate(limits) if limit]
-    while hungry:
-        for place in hungry:
-            delivery = next(rest, None)
-            if delivery is None:
-                return hands
-            hands[place].append(delivery)
+    dealt = 0
+    while hungry and dealt < len(deliveries):
+        # As many rounds as the one who wants least takes part in.
+        rounds = min([limits[place] - len(hands[place]) for place in hungry])
+        end = dealt + rounds * len(hungry)
+        for turn, place in enumerate(hungry):
+            hands[place] += deliveries[dealt + turn : end : len(hungry)]
+        dealt = end
         hungry = [place for place in hungry if len(hands[place]) < limits[place]]
     return hands

@@ -179,15 +179,16 @@ def _shown(delivery: Delivery) -> shapes.MessageOut:
         fence=message.fence,
         max_retries=message.max_retries,
         enqueued_at=message.enqueued_at,
-        dlq=when_set(message.dlq),
-        trace_id=when_set(message.trace_id),
-        group_id=when_set(message.group_id),
-        dedup_id=when_set(message.dedup_id),
+        # None of these is ever empty or 0; an error text may be.
+        dlq=message.dlq or UNSET,
+        trace_id=message.trace_id or UNSET,
+        group_id=message.group_id or UNSET,
+        dedup_id=message.dedup_id or UNSET,
+        origin_queue=message.origin_queue or UNSET,
+        origin_delivery_count=message.origin_delivery_count or UNSET,
+        last_error=when_set(message.last_error),
         attributes=message.attributes,
         body_kind=message.body_kind,
-        last_error=when_set(message.last_error),
-        origin_queue=when_set(message.origin_queue),
-        origin_delivery_count=when_set(message.origin_delivery_count),
     )
 
 
