@@ -1,14 +1,17 @@
 """FIFO and fair queues through the service: order in groups, who is woken, and receives that are tried again."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import pytest
 
 from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.stores.faulty import Fault, FaultyStore
+from sqslite.adapters.stores.intercepted import InterceptedStore
 from sqslite.domain.errors import InvalidValue, OutcomeUnknown
-from sqslite.domain.limits import ATTEMPT_MS
+from sqslite.domain.leases import Refusal
+from sqslite.domain.limits import ATTEMPT_MS, VISIBILITY_MS_MAX, ms
 from sqslite.domain.messages import Delivery
 from sqslite.domain.ports import Extension
 from sqslite.domain.queues import QueueSettings
@@ -224,6 +227,44 @@ async def test_a_receive_that_is_tried_again_gets_the_same_deliveries_and_counts
     assert not set(ids(other)) & set(ids(first))
     assert own.observer.claimed_from == {"orders": 4}
     assert (await own.inspection.stats("orders"))[1].received == 4
+
+
+@pytest.mark.parametrize("fifo", [False, True])
+async def test_a_receive_that_is_tried_again_holds_its_messages_from_then_on(own: Node, fifo: bool):
+    await own.create("orders", fifo=fifo)
+    await own.enqueue(of("a"))
+    await own.service.claim("orders", 1, 30_000, attempt_id="try")
+    for seconds in (29, 29, 9):
+        own.shift(seconds * 1_000)
+        (again,) = await own.service.claim("orders", 1, 10_000 if seconds == 9 else 30_000, attempt_id="try")
+    assert again.message.lease_until == own.clock.now() + ms(10_000)
+    assert again.message.delivery_count == 1
+    own.shift(9_999)
+    assert await own.service.claim("orders", 1) == []
+    own.shift(1)
+    assert len(await own.service.claim("orders", 1)) == 1
+
+
+async def test_a_receive_that_is_tried_again_holds_no_message_beyond_twelve_hours(own: Node):
+    await own.enqueue()
+    (first,) = await own.service.claim("orders", 1, VISIBILITY_MS_MAX, attempt_id="try")
+    own.shift(1_000)
+    assert await own.service.claim("orders", 1, VISIBILITY_MS_MAX, attempt_id="try") == [first]
+
+
+async def test_what_was_acked_while_a_receive_was_tried_again_is_not_in_its_answer():
+    own = node(AckedMeanwhile)
+    await own.enqueue(message(), message())
+    first = await own.service.claim("orders", 2, attempt_id="try")
+    assert await own.service.claim("orders", 2, attempt_id="try") == first[1:]
+
+
+class AckedMeanwhile(InterceptedStore):
+    """Whatever is to be extended, the first of it is acked by somebody else just before."""
+
+    async def extend(self, partition_id: int, extensions: Sequence[Extension]) -> list[datetime | Refusal]:
+        await self._inner.ack(partition_id, [extensions[0].receipt])
+        return await self._inner.extend(partition_id, extensions)
 
 
 async def test_a_receive_that_is_tried_again_comes_back_as_short_as_it_was(own: Node):

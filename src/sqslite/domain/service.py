@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from sqslite.domain import limits
+from sqslite.domain import attempts, limits
 from sqslite.domain.accepting import check_for_queue, check_message, resolved
 from sqslite.domain.directory import QueueDirectory
 from sqslite.domain.errors import (
@@ -121,7 +121,8 @@ class QueueService:
         queue's. With a wait, an answer comes as soon as there is a message, and an empty one when it is over;
         `wanted` is asked after each wait whether there still is somebody to answer.
         A receive that is tried again with the attempt_id of one that leased messages within ATTEMPT_MS gets those
-        again, with their receipts, as long as their leases stand. `whole_groups` says of a FIFO queue that of each
+        again, with their receipts, as long as their leases stand, and holds them for `visibility_ms` from now (SQS).
+        `whole_groups` says of a FIFO queue that of each
         group as many as there are shall be taken before any of the next (SQS), rather than one of each in turn.
         A claim that comes back short settles what has ended in its own queue and looks again, so that nobody
         waits for a sweep. The messages say what their queue decides for them. Raises InFlightLimit where as many are
@@ -295,10 +296,13 @@ class QueueService:
             whole_groups=asked.whole_groups,
         )
         deliveries = await self._store.claim(queue, claim)
-        leased = _leased_now(claim, deliveries)
+        repeated = attempts.repeated(claim, deliveries)
+        leased = len(deliveries) - len(repeated)
         if leased:
             self._observer.claimed(queue.name, leased)
             self._tally.add(queue.partition_id, received=leased)
+        if repeated:
+            deliveries = await attempts.held_anew(self._store, queue, claim, repeated)
         policy = self._policy(queue)
         return [Delivery(policy.completed(delivery.message), delivery.receipt) for delivery in deliveries]
 
@@ -377,13 +381,6 @@ def _check_wish(wish: Wish) -> None:
         limits.check_range("delay_ms", wish.delay_ms, 0, limits.DELAY_MS_MAX)
     if wish.error is not None:
         limits.check_error(wish.error)
-
-
-def _leased_now(claim: Claim, deliveries: Sequence[Delivery]) -> int:
-    if claim.attempt_id is None:
-        return len(deliveries)
-    # Those of an earlier claim with this attempt_id have other secrets than this one offered, and were counted then.
-    return sum(delivery.receipt.secret in claim.secrets for delivery in deliveries)
 
 
 def _extended(extension: Extension, outcome: datetime | Refusal | SqsliteError) -> datetime | SqsliteError:

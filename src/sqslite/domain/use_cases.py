@@ -52,7 +52,8 @@ class Messaging(Protocol):
         `limit` None means the service's default, `visibility_ms` None or 0 the queue's, `wait_ms` None the queue's.
         With a wait, an answer comes as soon as there is a message, and an empty one when it is over.
         A claim that is tried again with the attempt_id of one that leased messages within ATTEMPT_MS gets those again,
-        with their receipts, as long as their leases stand. Raises InvalidValue.
+        with their receipts, as long as their leases stand, and holds them for `visibility_ms` from now. Raises
+        InvalidValue.
         """
         ...
 

@@ -143,6 +143,16 @@ class AskedMessaging:
         (other,) = await asked.messaging.claim(asked.queue(), 1)
         assert other.receipt.message_id != first[0].receipt.message_id
 
+    @pytest.mark.parametrize("visibility_ms", [600_000, 30_000])
+    async def test_a_claim_tried_again_holds_from_then_on(self, asked: Asked, visibility_ms: int):
+        await asked.enqueue()
+        (first,) = await asked.messaging.claim(asked.queue(), 1, 60_000, attempt_id="try")
+        (again,) = await asked.messaging.claim(asked.queue(), 1, visibility_ms, attempt_id="try")
+        assert first.message.lease_until is not None
+        assert again.message.lease_until is not None
+        longer = again.message.lease_until - first.message.lease_until
+        assert abs(longer - timedelta(milliseconds=visibility_ms - 60_000)) < timedelta(seconds=10)
+
     async def test_an_ack_deletes_for_good_and_a_second_one_finds_nothing(self, asked: Asked):
         await asked.enqueue(message(), message())
         one, two = await asked.claim()

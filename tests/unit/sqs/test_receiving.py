@@ -195,6 +195,18 @@ async def test_an_attempt_that_is_tried_again_gets_the_same(sqs: Sqs):
     assert len(await sqs.receive(url, ReceiveRequestAttemptId="other")) == 1
 
 
+async def test_an_attempt_that_is_tried_again_hides_its_messages_from_then_on(sqs: Sqs):
+    url = await sqs.create("orders.fifo", VisibilityTimeout="10")
+    await send_to_groups(sqs, url, "a-1", "a-2")
+    (first,) = await sqs.receive(url, 1, ReceiveRequestAttemptId="try")
+    sqs.shift(9)
+    assert await sqs.receive(url, 1, ReceiveRequestAttemptId="try") == [first]
+    sqs.shift(9)
+    assert await sqs.receive(url) == []
+    await sqs.delete(url, first)
+    assert await sqs.bodies(url) == ["a-2"]
+
+
 @pytest.mark.parametrize(("name", "given"), [("orders", "try"), ("orders.fifo", "x" * 129)])
 async def test_an_attempt_id_that_is_refused(sqs: Sqs, name: str, given: str):
     url = await sqs.create(name)
