@@ -43,7 +43,7 @@ async def latest(sqs: Sqs) -> dict:
 async def test_dead_letters_go_back_to_their_sources(sqs: Sqs):
     url, dlq = await dead_letters(sqs, 2)
     other, _ = await dead_letters(sqs, 1, "other")
-    assert await sqs("ListMessageMoveTasks", SourceArn=f"{ARN}dead") == {}
+    assert (await sqs("ListMessageMoveTasks", SourceArn=f"{ARN}dead")).get("Results", []) == []
     answer = await sqs("StartMessageMoveTask", SourceArn=f"{ARN}dead")
     started = int(sqs.own.clock.now().timestamp() * 1_000)
     assert await latest(sqs) == {
@@ -141,6 +141,44 @@ async def test_a_destination_that_cannot_be(sqs: Sqs):
     for bad in (0, 501):
         with sqs.refuses("InvalidParameterValue"):
             await sqs("StartMessageMoveTask", SourceArn=f"{ARN}dead", MaxNumberOfMessagesPerSecond=bad)
+
+
+@pytest.mark.parametrize(("rate", "taken"), [(0, False), (-1, False), (1, True), (500, True), (501, False)])
+async def test_rates_at_and_beyond_their_limits(sqs: Sqs, rate: int, taken: bool):
+    await dead_letters(sqs, 0)
+    if taken:
+        await sqs("StartMessageMoveTask", SourceArn=f"{ARN}dead", MaxNumberOfMessagesPerSecond=rate)
+        assert (await latest(sqs))["MaxNumberOfMessagesPerSecond"] == rate
+    else:
+        with sqs.refuses("InvalidParameterValue"):
+            await sqs("StartMessageMoveTask", SourceArn=f"{ARN}dead", MaxNumberOfMessagesPerSecond=rate)
+
+
+@pytest.mark.parametrize("target", ["target", "target.fifo"])
+@pytest.mark.parametrize("source", ["dead", "dead.fifo"])
+async def test_a_destination_has_its_sources_type(sqs: Sqs, source: str, target: str):
+    await sqs.create(source)
+    policy = json.dumps({"deadLetterTargetArn": f"{ARN}{source}", "maxReceiveCount": 1})
+    await sqs.create(source.replace("dead", "orders"), RedrivePolicy=policy)
+    await sqs.create(target)
+    arns = {"SourceArn": f"{ARN}{source}", "DestinationArn": f"{ARN}{target}"}
+    if source.endswith(".fifo") == target.endswith(".fifo"):
+        assert (await sqs("StartMessageMoveTask", **arns))["TaskHandle"]
+    else:
+        sentence = "Source queue and destination queue must be of the same type."
+        with sqs.refuses("InvalidParameterValue", sentence):
+            await sqs("StartMessageMoveTask", **arns)
+
+
+async def test_a_task_that_is_over_cannot_be_cancelled(sqs: Sqs):
+    await dead_letters(sqs, 1)
+    started = await sqs("StartMessageMoveTask", SourceArn=f"{ARN}dead")
+    async with carried_out(sqs):
+        await sqs.own.advance(2_000)
+    with sqs.refuses("InvalidParameterValue", "Only active tasks can be cancelled."):
+        await sqs("CancelMessageMoveTask", TaskHandle=started["TaskHandle"])
+    # The next may begin.
+    assert await sqs("StartMessageMoveTask", SourceArn=f"{ARN}dead") != started
 
 
 def handle(**said: str) -> str:

@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from sqslite.domain.queues import QueueSettings
+from sqslite.entrypoints.sqs.permissions import OWNERS, SHARED
 from tests.unit.sqs.api import ARN, Sqs
+from tests.unit.sqs.query_model import JSON_MODEL
 
 
 async def tags(sqs: Sqs, url: str) -> dict[str, str]:
@@ -44,6 +47,55 @@ async def test_tags_that_are_refused(sqs: Sqs):
         with sqs.refuses("InvalidParameterValue", keys):
             await sqs("UntagQueue", QueueUrl=url, TagKeys=bad)
     assert await tags(sqs, url) == {"a": "1"}
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ({"k" * 128: "v" * 256}, True),
+        ({"k" * 129: "v"}, False),
+        ({"k": "v" * 257}, False),
+        ({"k": ""}, True),
+        ({"": "v"}, False),
+        ({"é ñ+-=._:/@": "✓"}, True),
+        ({"xaws:k": "v"}, True),
+        ({"aws:k": "v"}, False),
+        ({"AWS:k": "v"}, False),
+        ({"k": "aws:v"}, True),
+        ({"a\n": "v"}, False),
+        ({str(n): "v" for n in range(50)}, True),
+        ({str(n): "v" for n in range(51)}, False),
+    ],
+)
+async def test_tags_at_and_beyond_their_limits(sqs: Sqs, given: dict[str, str], taken: bool):
+    url = await sqs.create()
+    calls = (("TagQueue", {"QueueUrl": url, "Tags": given}), ("CreateQueue", {"QueueName": "new", "tags": given}))
+    for action, members in calls:
+        if taken:
+            await sqs(action, **members)
+            assert await tags(sqs, members.get("QueueUrl", "new")) == given
+        else:
+            with sqs.refuses("InvalidParameterValue"):
+                await sqs(action, **members)
+            assert await tags(sqs, url) == {}
+
+
+async def test_a_full_queue_of_tags_may_change_them(sqs: Sqs):
+    full = {str(n): "v" for n in range(50)}
+    url = (await sqs("CreateQueue", QueueName="orders", tags=full))["QueueUrl"]
+    await sqs("TagQueue", QueueUrl=url, Tags={"7": "new"})
+    with sqs.refuses("InvalidParameterValue", "Too many tags added for queue orders."):
+        await sqs("TagQueue", QueueUrl=url, Tags={"7": "newer", "50": "v"})
+    await sqs("UntagQueue", QueueUrl=url, TagKeys=["0"])
+    await sqs("TagQueue", QueueUrl=url, Tags={"50": "v"})
+    assert await tags(sqs, url) == {**{k: v for k, v in full.items() if k != "0"}, "7": "new", "50": "v"}
+
+
+async def test_tags_of_another_wire_do_not_stand_in_the_way(sqs: Sqs):
+    url = await sqs.create()
+    await sqs.own.administration.put("orders", QueueSettings(tags={"aws:k": "v"}))
+    await sqs("TagQueue", QueueUrl=url, Tags={"a": "1"})
+    assert await tags(sqs, url) == {"aws:k": "v", "a": "1"}
 
 
 @pytest.mark.parametrize("action", ["TagQueue", "UntagQueue", "ListQueueTags", "AddPermission", "RemovePermission"])
@@ -119,9 +171,6 @@ async def test_permissions_that_are_refused(sqs: Sqs):
         ({"actions": ("Foo",)}, f"Value SQS:Foo for parameter ActionName is invalid. Reason: {unknown}"),
     ]
     for given, sentence in refused:
-        # A form cannot tell an empty list from none.
-        if given.get("accounts") == () and sqs.protocol == "query":
-            continue
         with sqs.refuses("InvalidParameterValue", sentence):
             await add(sqs, url, **{"label": "two", **given})
     with sqs.refuses("MissingParameter", "The request must contain the parameter Actions."):
@@ -134,3 +183,61 @@ async def test_permissions_that_are_refused(sqs: Sqs):
         await add(sqs, url, "a b")
     with sqs.refuses("InvalidParameterValue", "Value two for parameter Label is invalid. Reason: can't find label."):
         await sqs("RemovePermission", QueueUrl=url, Label="two")
+
+
+@pytest.mark.parametrize("label", ["a", "x" * 80, "A-b_9"])
+async def test_labels_that_are_taken(sqs: Sqs, label: str):
+    url = await sqs.create()
+    await add(sqs, url, label)
+    with sqs.refuses("InvalidParameterValue", f"Value {label} for parameter Label is invalid. Reason: Already exists."):
+        await add(sqs, url, label)
+    await sqs("RemovePermission", QueueUrl=url, Label=label)
+    await add(sqs, url, label)
+
+
+@pytest.mark.parametrize("label", ["x" * 81, "a.b", "é", "*", " ", "a\n"])
+async def test_labels_that_are_refused(sqs: Sqs, label: str):
+    url = await sqs.create()
+    sentence = (
+        f"Value {label} for parameter Label is invalid. Reason: Can only include alphanumeric characters, hyphens, or "
+        "underscores. 1 to 80 in length"
+    )
+    with sqs.refuses("InvalidParameterValue", sentence):
+        await add(sqs, url, label)
+    with sqs.refuses("InvalidParameterValue", sentence):
+        await sqs("RemovePermission", QueueUrl=url, Label=label)
+
+
+@pytest.mark.parametrize("account", ["*", "abc", "12345678901x", "arn:aws:iam::1:root", "-1", "١", "1" * 21])
+async def test_accounts_that_cannot_be_verified(sqs: Sqs, account: str):
+    url = await sqs.create()
+    sentence = f"Value [1, {account}] for parameter PrincipalId is invalid. Reason: Unable to verify."
+    with sqs.refuses("InvalidParameterValue", sentence):
+        await add(sqs, url, accounts=("1", account))
+    assert await policy(sqs, url) is None
+
+
+@pytest.mark.parametrize("action", [*SHARED, *OWNERS, "sendmessage", "SendMessageBatch", "SQS:SendMessage", ""])
+async def test_each_action_is_shared_or_not(sqs: Sqs, action: str):
+    url = await sqs.create()
+    if action in SHARED:
+        await add(sqs, url, actions=(action,))
+        assert (await policy(sqs, url))["Statement"][0]["Action"] == f"SQS:{action}"
+    else:
+        with sqs.refuses("InvalidParameterValue"):
+            await add(sqs, url, actions=(action,))
+
+
+def test_actions_that_are_shared_or_not_are_all_but_batches():
+    batches = {name for name in JSON_MODEL.operation_names if name.endswith("Batch")}
+    assert {*SHARED, *OWNERS} - {"*"} == set(JSON_MODEL.operation_names) - batches
+
+
+@pytest.mark.parametrize(("count", "taken"), [(1, True), (7, True), (8, False)])
+async def test_how_many_actions_a_permission_may_have(sqs: Sqs, count: int, taken: bool):
+    url = await sqs.create()
+    if taken:
+        await add(sqs, url, actions=SHARED[:count])
+        return
+    with sqs.refuses("OverLimit", f"{count} Actions were found, maximum allowed is 7.", status=403):
+        await add(sqs, url, actions=SHARED[:count])

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from itertools import count
 from time import perf_counter
+from types import ModuleType
 from typing import Any
 
 from litestar.types import Receive, Scope, Send
@@ -16,7 +17,7 @@ from sqslite.entrypoints.http.context import HttpAnswered
 from sqslite.entrypoints.http.errors import RequestError, RequestTooLarge
 from sqslite.entrypoints.http.exchange import RawRequest
 from sqslite.entrypoints.http.reading import read_bytes
-from sqslite.entrypoints.sqs import json_protocol, query_protocol
+from sqslite.entrypoints.sqs import json_protocol, query_json, query_protocol
 from sqslite.entrypoints.sqs.access_keys import AccessKey
 from sqslite.entrypoints.sqs.actions import ACTIONS, Action
 from sqslite.entrypoints.sqs.calls import Answer, Call, SqsPorts
@@ -51,6 +52,8 @@ class Asked(Struct, frozen=True):
     action: str
     parameters: Any
     is_json: bool
+    answers_json: bool = False
+    """Whether a client of the Query protocol asked for JSON rather than XML."""
 
     @property
     def route(self) -> str:
@@ -145,7 +148,10 @@ def _asked_in_query(scope: Any, headers: Headers, body: bytes) -> Asked | None:
     if body and headers.get(b"content-type", query_protocol.FORM).lower().startswith(query_protocol.FORM):
         fields |= query_protocol.fields(body)
     action = fields.get("Action")
-    return Asked(action[:_ACTION_CHARS_MAX], fields, is_json=False) if action else None
+    if not action:
+        return None
+    answers_json = headers.get(b"accept", b"").partition(b",")[0].partition(b";")[0].strip() == query_json.CONTENT_TYPE
+    return Asked(action[:_ACTION_CHARS_MAX], fields, is_json=False, answers_json=answers_json)
 
 
 def _parameters(action: Action, asked: Asked, body: bytes) -> Any:
@@ -157,16 +163,22 @@ def _parameters(action: Action, asked: Asked, body: bytes) -> Any:
 def _written(asked: Asked, result: Answer | None, request_id: str) -> Written:
     if asked.is_json:
         return 200, _content(json_protocol.CONTENT_TYPE), json_protocol.answer(result or {})
+    written = _query_writer(asked)
     answers = ACTIONS[asked.action].answers
-    body = query_protocol.answer(asked.action, result or {} if answers else None, request_id)
-    return 200, _content(query_protocol.CONTENT_TYPE), body
+    body = written.answer(asked.action, result or {} if answers else None, request_id)
+    return 200, _content(written.CONTENT_TYPE), body
 
 
 def _refused(asked: Asked, error: SqsError, request_id: str) -> Written:
     if asked.is_json:
         body, headers = json_protocol.refusal(error)
         return error.wrong.status, [*_content(json_protocol.CONTENT_TYPE), *headers], body
-    return error.wrong.status, _content(query_protocol.CONTENT_TYPE), query_protocol.refusal(error, request_id)
+    written = _query_writer(asked)
+    return error.wrong.status, _content(written.CONTENT_TYPE), written.refusal(error, request_id)
+
+
+def _query_writer(asked: Asked) -> ModuleType:
+    return query_json if asked.answers_json else query_protocol
 
 
 def _content(content_type: bytes) -> list[tuple[bytes, bytes]]:

@@ -57,6 +57,6 @@ def _sentence(fault: str, body: bytes) -> str:
         lists_of_text = "Unrecognized collection type class java.lang.String"
         return lists_of_text if "`$.Attributes[...]`" in fault else "Start of list found where not expected"
     if "object" in expected or "array" in expected:
-        return f"Unexpected token: a {expected.removesuffix(' | null')} was expected, not a {got}."
+        return "Unexpected field type"
     shown = ("TRUE_VALUE" if b"true" in body else "FALSE_VALUE") if got == "bool" else _SCALARS.get(got, "NULL_VALUE")
     return f"{shown} can not be converted to an Integer"

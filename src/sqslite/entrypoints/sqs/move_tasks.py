@@ -46,9 +46,12 @@ async def start_message_move_task(call: Call, asked: inputs.StartMessageMoveTask
         raise invalid("Source queue must be configured as a Dead Letter Queue.")
     to = None
     if text(asked.destination_arn):
-        to = (await _queue_of(call, "DestinationArn", asked.destination_arn)).name
+        destination = await _queue_of(call, "DestinationArn", asked.destination_arn)
+        to = destination.name
         if to == source.name:
             raise invalid("Source queue arn and destination queue arn cannot be the same.")
+        if destination.settings.fifo != source.settings.fifo:
+            raise invalid("Source queue and destination queue must be of the same type.")
     try:
         task = await call.ports.redriving.start(source.name, to, rate)
     except RedriveConflict:
@@ -65,8 +68,7 @@ async def list_message_move_tasks(call: Call, asked: inputs.ListMessageMoveTasks
     if not 1 <= limit <= TASKS_MAX:
         raise invalid_value("MaxResults", limit, f"You must specify a value between 1 and {TASKS_MAX}.")
     tasks = (await call.ports.redriving.page(source.name))[:limit]
-    results = [await _shown(call, task) for task in tasks]
-    return {"Results": results} if results else {}
+    return {"Results": [await _shown(call, task) for task in tasks]}
 
 
 async def cancel_message_move_task(call: Call, asked: inputs.CancelMessageMoveTask) -> Answer:

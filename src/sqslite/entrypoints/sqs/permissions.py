@@ -11,6 +11,7 @@ from sqslite.entrypoints.sqs import inputs
 from sqslite.entrypoints.sqs.calls import Call
 from sqslite.entrypoints.sqs.errors import Kind, SqsError, invalid_value, missing
 from sqslite.entrypoints.sqs.inputs import text, texts
+from sqslite.entrypoints.sqs.policies import POLICY
 
 ACTIONS_MAX = 7
 # SQS API reference, AddPermission: what an owner can share.
@@ -40,6 +41,7 @@ OWNERS = (
     "UntagQueue",
 )
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
+_ACCOUNT = re.compile(r"[0-9]{1,20}", re.ASCII)
 LABEL_ALLOWED = "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
 
 
@@ -51,8 +53,8 @@ async def add_permission(call: Call, asked: inputs.AddPermission) -> None:
     accounts = texts(asked.account_ids)
     if asked.account_ids is None:
         raise missing("AWSAccountIds")
-    if not accounts:
-        raise invalid_value("PrincipalId", "[]", "Unable to verify.")
+    if not accounts or not all(_ACCOUNT.fullmatch(account) for account in accounts):
+        raise invalid_value("PrincipalId", f"[{', '.join(accounts)}]", "Unable to verify.")
     policy = _policy(call, queue)
     if any(statement.get("Sid") == label for statement in policy["Statement"]):
         raise invalid_value("Label", label, "Already exists.")
@@ -104,7 +106,7 @@ def _actions(actions: list[str]) -> list[str]:
 
 
 def _policy(call: Call, queue: Queue) -> dict[str, Any]:
-    kept = queue.settings.annotations.get("Policy")
+    kept = queue.settings.annotations.get(POLICY)
     if not kept:
         return {"Version": "2008-10-17", "Id": f"{call.place.arn(queue.name)}/SQSDefaultPolicy", "Statement": []}
     policy: dict[str, Any] = msgspec.json.decode(kept)
@@ -115,9 +117,9 @@ def _policy(call: Call, queue: Queue) -> dict[str, Any]:
 
 
 async def _keep(call: Call, queue: Queue, policy: dict[str, Any]) -> None:
-    annotations = {name: value for name, value in queue.settings.annotations.items() if name != "Policy"}
+    annotations = {name: value for name, value in queue.settings.annotations.items() if name != POLICY}
     if policy["Statement"]:
-        annotations["Policy"] = msgspec.json.encode(policy).decode()
+        annotations[POLICY] = msgspec.json.encode(policy).decode()
     await call.ports.administration.put(queue.name, replace(queue.settings, annotations=annotations))
 
 

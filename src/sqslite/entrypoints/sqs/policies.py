@@ -11,6 +11,7 @@ from sqslite.entrypoints.sqs.names import parse_arn
 
 REDRIVE = "RedrivePolicy"
 ALLOW = "RedriveAllowPolicy"
+POLICY = "Policy"
 _TARGET = "deadLetterTargetArn"
 _COUNT = "maxReceiveCount"
 _ALLOW_FORMAT = "Amazon SQS can't create the redrive allow policy, as it’s in an unsupported format."
@@ -39,9 +40,8 @@ def read_redrive(text: str) -> RedrivePolicy:
     count = policy[_COUNT]
     receives_max = _whole(count)
     if receives_max is None or not 1 <= receives_max <= MAX_RETRIES_MAX:
-        raise _redrive(
-            text, f"Invalid value for {_COUNT}: {count}, valid values are from 1 to {MAX_RETRIES_MAX} both inclusive."
-        )
+        allowed = f"valid values are from 1 to {MAX_RETRIES_MAX} both inclusive."
+        raise _redrive(text, f"Invalid value for {_COUNT}: {_as_written(count)}, {allowed}")
     arn = parse_arn(policy[_TARGET]) if isinstance(policy[_TARGET], str) else None
     if arn is None:
         raise _redrive(text, f"Invalid value for {_TARGET}.")
@@ -102,10 +102,17 @@ def shown_allow(arns: list[str]) -> str:
     return msgspec.json.encode({"redrivePermission": BY_QUEUE, "sourceQueueArns": arns}).decode()
 
 
+def same(name: str, one: str | None, other: str | None) -> bool:
+    """Whether two values of an attribute say the same; in policies, which are JSON, spaces and order do not matter."""
+    if name in (REDRIVE, ALLOW, POLICY) and one and other:
+        return _map(one) == _map(other)
+    return one == other
+
+
 def check_policy(text: str) -> None:
     """Raise SqsError where the text is no access policy."""
     if _map(text) is None:
-        raise attribute_value("Policy")
+        raise attribute_value(POLICY)
 
 
 def _redrive(text: str, reason: str) -> SqsError:
@@ -118,6 +125,10 @@ def _map(text: str) -> dict[str, Any] | None:
     except (msgspec.DecodeError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _as_written(value: object) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _whole(value: object) -> int | None:

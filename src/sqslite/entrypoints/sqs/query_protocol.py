@@ -45,7 +45,8 @@ class Mapped(Struct, frozen=True):
     shape: type[Input] | None = None
 
 
-# By the member's name in the shape. Entries are called differently by each action.
+# By the member's name in the shape, which is understood too: version 2 of the Java SDK writes `Tags.1.Key`.
+# Entries are called differently by each action.
 FLAT: dict[str, Listed | Mapped] = {
     "AttributeNames": Listed("AttributeName"),
     "MessageSystemAttributeNames": Listed("MessageSystemAttributeName"),
@@ -93,7 +94,7 @@ def read(parameters: Mapping[str, str], shape: type[InputT]) -> InputT:
     try:
         return msgspec.convert(_structure(_tree(parameters), shape), shape, strict=False)
     except msgspec.ValidationError as fault:
-        raise SqsError(Kind.MALFORMED_INPUT, _sentence(str(fault))) from None
+        raise SqsError(Kind.MALFORMED_INPUT, _malformed(str(fault))) from None
 
 
 def answer(action: str, result: dict[str, Any] | None, request_id: str) -> bytes:
@@ -108,14 +109,18 @@ def answer(action: str, result: dict[str, Any] | None, request_id: str) -> bytes
 def refusal(error: SqsError, request_id: str) -> bytes:
     """The body of a refusal."""
     wrong = error.wrong
-    sentence = str(error)
-    if error.kind is Kind.NO_QUEUE:
-        sentence = f"{sentence.removesuffix('.')} for this wsdl version."
-    inside = "".join((_text("Type", wrong.fault), _text("Code", wrong.code), _text("Message", sentence), "<Detail/>"))
+    told = (_text("Type", wrong.fault), _text("Code", wrong.code), _text("Message", sentence(error)))
+    inside = "".join((*told, "<Detail/>"))
     return (
         f'<?xml version="1.0"?><ErrorResponse xmlns="{NAMESPACE}"><Error>{inside}</Error>'
         f"<RequestId>{request_id}</RequestId></ErrorResponse>"
     ).encode()
+
+
+def sentence(error: SqsError) -> str:
+    """The sentence of a refusal, in this protocol's words."""
+    said = str(error)
+    return f"{said.removesuffix('.')} for this wsdl version." if error.kind is Kind.NO_QUEUE else said
 
 
 def _tree(parameters: Mapping[str, str]) -> Tree:
@@ -145,9 +150,16 @@ def _structure(tree: Tree, shape: type[Input]) -> Tree:
         if flat is None:
             if member in tree:
                 structure[member] = tree[member]
-        elif (items := _items(tree.get(flat.member))) is not None:
+        elif (items := _flat_items(tree, member, flat.member)) is not None:
             structure[member] = _listed(items, flat) if isinstance(flat, Listed) else _mapped(items, flat)
     return structure
+
+
+def _flat_items(tree: Tree, member: str, flat_member: str) -> list[Any] | None:
+    if flat_member in tree:
+        return _items(tree[flat_member])
+    # botocore writes an empty list as its member without a value.
+    return [] if tree.get(member) == "" else _items(tree.get(member))
 
 
 def _items(numbered: Any) -> list[Any] | None:
@@ -173,7 +185,7 @@ def _value(item: Any, shape: type[Input] | None) -> Any:
     return item if shape is None or not isinstance(item, dict) else _structure(item, shape)
 
 
-def _sentence(fault: str) -> str:
+def _malformed(fault: str) -> str:
     place = re.search(r"`\$\.([A-Za-z]+)[^`]*`$", fault)
     return f"The parameter {place[1]} is malformed." if place else "The request is malformed."
 

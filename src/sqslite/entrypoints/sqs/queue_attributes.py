@@ -52,7 +52,13 @@ COUNTS: dict[str, Callable[[Depth], int]] = {
     "ApproximateNumberOfMessagesDelayed": lambda depth: depth.delayed,
 }
 FIFO_ONLY = ("ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit")
-KEPT = ("Policy", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "SqsManagedSseEnabled", "FifoThroughputLimit")
+KEPT = (
+    policies.POLICY,
+    "KmsMasterKeyId",
+    "KmsDataKeyReusePeriodSeconds",
+    "SqsManagedSseEnabled",
+    "FifoThroughputLimit",
+)
 READ_ONLY = (*COUNTS, "CreatedTimestamp", "LastModifiedTimestamp", "QueueArn")
 SETTABLE = (*NUMBERS, "FifoQueue", *FIFO_ONLY, policies.REDRIVE, policies.ALLOW, *KEPT)
 KNOWN = frozenset(("All", *READ_ONLY, *SETTABLE))
@@ -198,7 +204,7 @@ def _allow(settings: QueueSettings, value: str) -> QueueSettings:
 def _policy(settings: QueueSettings, value: str) -> QueueSettings:
     if value:
         policies.check_policy(value)
-    return _annotated(settings, "Policy", value)
+    return _annotated(settings, policies.POLICY, value)
 
 
 def _key(settings: QueueSettings, value: str) -> QueueSettings:
@@ -216,7 +222,7 @@ def _reuse(settings: QueueSettings, value: str) -> QueueSettings:
 
 def _managed(settings: QueueSettings, value: str) -> QueueSettings:
     if _boolean("SqsManagedSseEnabled", value):
-        settings = _annotated(settings, "KmsMasterKeyId", "")
+        settings = _annotated(_annotated(settings, "KmsMasterKeyId", ""), "KmsDataKeyReusePeriodSeconds", "")
     return _annotated(settings, "SqsManagedSseEnabled", value.lower())
 
 
@@ -227,7 +233,7 @@ _CHANGES: dict[str, Callable[[QueueSettings, str], QueueSettings]] = {
     "FifoThroughputLimit": _throughput,
     policies.REDRIVE: _redrive,
     policies.ALLOW: _allow,
-    "Policy": _policy,
+    policies.POLICY: _policy,
     "KmsMasterKeyId": _key,
     "KmsDataKeyReusePeriodSeconds": _reuse,
     "SqsManagedSseEnabled": _managed,
@@ -251,16 +257,15 @@ def _limit(settings: QueueSettings) -> str:
 def _encryption(annotations: Mapping[str, Any]) -> dict[str, str]:
     shown = {"SqsManagedSseEnabled": annotations.get("SqsManagedSseEnabled", "true")}
     if key := annotations.get("KmsMasterKeyId"):
-        shown["KmsMasterKeyId"] = key
-        shown["KmsDataKeyReusePeriodSeconds"] = annotations.get(
-            "KmsDataKeyReusePeriodSeconds", str(KMS_REUSE_S_DEFAULT)
-        )
+        shown |= {"KmsMasterKeyId": key, "KmsDataKeyReusePeriodSeconds": str(KMS_REUSE_S_DEFAULT)}
+    if reuse := annotations.get("KmsDataKeyReusePeriodSeconds"):
+        shown["KmsDataKeyReusePeriodSeconds"] = reuse
     return shown
 
 
 def _policies(settings: QueueSettings, place: Place, defaults: Defaults) -> dict[str, str]:
     found = {
-        "Policy": settings.annotations.get("Policy"),
+        policies.POLICY: settings.annotations.get(policies.POLICY),
         policies.REDRIVE: redrive_policy(settings, place, defaults),
         policies.ALLOW: allow_policy(settings, place),
     }

@@ -7,14 +7,14 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from sqslite.domain.limits import PAGE_MAX
+from sqslite.domain.limits import PAGE_MAX, QUEUE_NAME
 from sqslite.domain.queues import Queue, QueueSettings
 from sqslite.entrypoints.sqs import inputs, policies, queue_attributes
 from sqslite.entrypoints.sqs.calls import Answer, Call
-from sqslite.entrypoints.sqs.errors import Kind, SqsError, invalid, invalid_value, missing, unknown_attribute
+from sqslite.entrypoints.sqs.errors import Kind, SqsError, invalid, invalid_value, missing, no_queue, unknown_attribute
 from sqslite.entrypoints.sqs.inputs import Text, text, texts, texts_by_name
 from sqslite.entrypoints.sqs.names import is_fifo_name, is_standard_name
-from sqslite.entrypoints.sqs.tags import checked_tags
+from sqslite.entrypoints.sqs.tags import with_tags
 
 PAUSE = timedelta(seconds=60)
 # SQS developer guide, quotas of messages, of standard and of FIFO queues.
@@ -36,7 +36,7 @@ async def create_queue(call: Call, asked: inputs.CreateQueue) -> Answer:
     fifo = given.get("FifoQueue", "").lower() == "true"
     _check_name(name, fifo)
     call.check_rights(name)
-    tags = checked_tags(name, texts_by_name(asked.tags))
+    tags = with_tags(name, {}, texts_by_name(asked.tags))
     settings = queue_attributes.changed(QueueSettings(fifo=fifo, in_flight_max=IN_FLIGHT_MAX), given)
     existing = await call.ports.directory.find(name)
     if existing is None:
@@ -55,6 +55,8 @@ async def get_queue_url(call: Call, asked: inputs.GetQueueUrl) -> Answer:
     name = text(asked.queue_name)
     if not name:
         raise missing("QueueName")
+    if not QUEUE_NAME.fullmatch(name):
+        raise no_queue()
     queue = await call.queue(name)
     account = text(asked.queue_owner_account_id) or call.place.account
     return {"QueueUrl": replace(call.place, account=account).url(queue.name)}
@@ -179,7 +181,7 @@ def _check_same(call: Call, existing: Queue, given: Mapping[str, str]) -> None:
         replace(existing, settings=queue_attributes.changed(existing.settings, given)), call.place, call.ports.defaults
     )
     for name in given:
-        if has.get(name) != as_asked.get(name):
+        if not policies.same(name, has.get(name), as_asked.get(name)):
             raise SqsError(
                 Kind.QUEUE_EXISTS,
                 f"A queue already exists with the same name and a different value for attribute {name}",

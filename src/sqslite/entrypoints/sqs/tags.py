@@ -10,6 +10,8 @@ from sqslite.entrypoints.sqs.calls import Answer, Call
 from sqslite.entrypoints.sqs.errors import invalid, missing
 from sqslite.entrypoints.sqs.inputs import texts, texts_by_name
 
+# SQS developer guide, cost allocation tags: keys that start so are AWS's own.
+RESERVED = "aws:"
 KEY_ALLOWED = f"Tag keys must be between 1 and {TAG_KEY_CHARS_MAX} characters in length."
 VALUE_ALLOWED = f"Tag values must be between 0 and {TAG_VALUE_CHARS_MAX} characters in length."
 
@@ -20,7 +22,7 @@ async def tag_queue(call: Call, asked: inputs.TagQueue) -> None:
     given = texts_by_name(asked.tags)
     if not given:
         raise missing("Tags")
-    tags = checked_tags(queue.name, {**queue.settings.tags, **given})
+    tags = with_tags(queue.name, queue.settings.tags, given)
     await call.ports.administration.put(queue.name, replace(queue.settings, tags=tags))
 
 
@@ -40,13 +42,16 @@ async def list_queue_tags(call: Call, asked: inputs.OfQueue) -> Answer:
     return {"Tags": dict(queue.settings.tags)} if queue.settings.tags else {}
 
 
-def checked_tags(queue: str, tags: Mapping[str, str]) -> dict[str, str]:
-    """The tags. Raises SqsError where a queue cannot have them."""
-    if len(tags) > TAGS_MAX:
+def with_tags(queue: str, tags: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """The queue's tags and those that are given. Raises SqsError where it cannot have them."""
+    together = {**tags, **given}
+    if len(together) > TAGS_MAX:
         raise invalid(f"Too many tags added for queue {queue}.")
-    for key, value in tags.items():
+    for key, value in given.items():
         if not 1 <= len(key) <= TAG_KEY_CHARS_MAX:
             raise invalid(KEY_ALLOWED)
+        if key.lower().startswith(RESERVED):
+            raise invalid(f"Tag keys must not start with {RESERVED}, which is reserved.")
         if len(value) > TAG_VALUE_CHARS_MAX:
             raise invalid(VALUE_ALLOWED)
-    return dict(tags)
+    return together
