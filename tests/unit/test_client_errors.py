@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from sqslite.adapters.client.errors import CLASSES, rebuilt, refusal
-from sqslite.adapters.client.talking import Reply
+from sqslite.adapters.client.requests import Reply
 from sqslite.domain import errors
 from sqslite.domain.errors import ErrorCode, InvalidValue, OutcomeUnknown, Overloaded, SqsliteError
 from sqslite.wire.codes import RequestErrorCode

@@ -7,7 +7,8 @@ import pytest
 
 from sqslite.adapters.client import looking_after, messaging
 from sqslite.adapters.client.calls import Call, Session
-from sqslite.adapters.client.talking import BATCH_BYTES_MAX, Outcome, Pause, Reply, Request, Retrying
+from sqslite.adapters.client.requests import Outcome, Reply, Request
+from sqslite.adapters.client.talking import BATCH_BYTES_MAX, Pause, Retrying
 from sqslite.domain.errors import (
     InvalidValue,
     MessageNotFound,

@@ -6,7 +6,8 @@ from urllib.parse import quote, urlencode
 
 from msgspec import Struct
 
-from sqslite.adapters.client.talking import Effect, Reply, Request, Retrying, Talk, ask
+from sqslite.adapters.client.requests import Effect, Reply, Request
+from sqslite.adapters.client.talking import Retrying, Talk, ask
 from sqslite.domain.limits import check_queue_name
 from sqslite.domain.use_cases import Administration, Inspection, Messaging, RedriveTasks
 

@@ -12,7 +12,8 @@ import httpcore
 from msgspec import Struct
 
 from sqslite.adapters.client.calls import Call, Session
-from sqslite.adapters.client.talking import Outcome, Pause, Reply, Request, Retrying
+from sqslite.adapters.client.requests import Outcome, Reply, Request
+from sqslite.adapters.client.talking import Pause, Retrying
 from sqslite.domain.errors import InvalidValue, OutcomeUnknown, Overloaded, SqsliteError, StoreUnavailable
 from sqslite.domain.limits import SECOND_MS
 from sqslite.domain.ports import Entropy

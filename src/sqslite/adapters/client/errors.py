@@ -1,16 +1,12 @@
 """Refusals as the server words them, made into the domain's exceptions again: one table from codes to classes."""
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
+from sqslite.adapters.client.requests import Outcome
 from sqslite.domain import errors
 from sqslite.domain.errors import ErrorCode, SqsliteError
 from sqslite.wire.codes import RequestErrorCode
 from sqslite.wire.shapes import ErrorOut
-
-if TYPE_CHECKING:
-    from sqslite.adapters.client.talking import Outcome
 
 CLASSES: dict[str, type[SqsliteError]] = {
     ErrorCode.INVALID_VALUE: errors.InvalidValue,
@@ -44,7 +40,7 @@ CLASSES: dict[str, type[SqsliteError]] = {
 _BODY_CHARS_SHOWN_MAX = 200
 
 
-def refusal(outcome: "Outcome | None") -> SqsliteError | None:
+def refusal(outcome: Outcome | None) -> SqsliteError | None:
     """The error that the outcome comes to, None where the call was answered."""
     if outcome is None or isinstance(outcome, SqsliteError):
         return outcome

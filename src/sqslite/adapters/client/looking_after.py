@@ -6,7 +6,8 @@ import msgspec
 
 from sqslite.adapters.client.calls import Call, Session, asked, looked, queue_path, with_query
 from sqslite.adapters.client.reading import queue_of, read, redrive_of, seen, set_or_none
-from sqslite.adapters.client.talking import Effect, Request, Talk, ask
+from sqslite.adapters.client.requests import Effect, Request
+from sqslite.adapters.client.talking import Talk, ask
 from sqslite.domain import limits
 from sqslite.domain.errors import QueueNotFound
 from sqslite.domain.explain import Explanation

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from sqslite.adapters.client.calls import Call, Session, UseCases, queue_path
 from sqslite.adapters.client.reading import read, received, results, shown_message
-from sqslite.adapters.client.talking import Batch, Request, Talk, ask, ask_for_each
+from sqslite.adapters.client.requests import Request
+from sqslite.adapters.client.talking import Batch, Talk, ask, ask_for_each
 from sqslite.domain import limits
 from sqslite.domain.accepting import check_body
 from sqslite.domain.errors import InvalidValue, MessageNotFound, SqsliteError, StaleReceipt

@@ -4,13 +4,13 @@ A talk is a generator: it yields what is to be sent or how long to pause, is tol
 result. Whoever drives it does the I/O, awaiting it or not, so there is one text for both.
 """
 
-import enum
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from sqslite.adapters.client.errors import refusal
+from sqslite.adapters.client.requests import Effect, Outcome, Reply, Request
 from sqslite.domain.errors import OutcomeUnknown, Overloaded, SqsliteError, StoreUnavailable
 from sqslite.domain.limits import BATCH_MAX
 
@@ -23,35 +23,6 @@ BATCH_BYTES_MAX = 7 * 1024 * 1024
 NO_CONTENT = 204
 
 T = TypeVar("T")
-
-
-class Effect(enum.Enum):
-    """What it does to send a request a second time, when nobody knows what became of the first."""
-
-    NONE = enum.auto()
-    """It only looks."""
-    SAME = enum.auto()
-    """Twice is as good as once."""
-    ANOTHER = enum.auto()
-    """It might be done twice."""
-
-
-class Request(Struct, frozen=True, kw_only=True):
-    """What to send; the answer may take `wait_ms` longer than others do."""
-
-    method: str
-    path: str
-    body: bytes = b""
-    effect: Effect = Effect.SAME
-    wait_ms: int = 0
-
-
-class Reply(Struct, frozen=True):
-    """What came back. `retry_after_s` None: it does not say when to try again."""
-
-    status: int
-    body: bytes
-    retry_after_s: int | None = None
 
 
 class Pause(Struct, frozen=True):
@@ -75,7 +46,6 @@ class Retrying(Struct, frozen=True):
         return Pause((asked_s or 0) + longest_s * self.jitter())
 
 
-Outcome: TypeAlias = Reply | SqsliteError
 Talk: TypeAlias = Generator[Request | Pause, Outcome | None, T]
 
 
