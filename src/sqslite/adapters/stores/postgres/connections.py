@@ -14,7 +14,7 @@ from psycopg.types.array import ListBinaryDumper
 from psycopg.types.numeric import Int8BinaryDumper
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from sqslite.adapters.stores.postgres import errors
+from sqslite.adapters.stores.postgres import arrays, errors
 from sqslite.domain.errors import StoreUnavailable
 
 T = TypeVar("T")
@@ -80,6 +80,7 @@ class Connections:
         adapters.register_dumper(int, Int8BinaryDumper)
         # Left to itself it sends arrays as text, in which bodies are twice as long.
         adapters.register_dumper(list, ListBinaryDumper)
+        arrays.register(adapters)
         self._url = url
         self._session_parameters = {
             **SESSION,

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from psycopg.errors import LockNotAvailable
 from psycopg.rows import TupleRow
 
+from sqslite.adapters.stores.postgres.arrays import array_parameters
 from sqslite.adapters.stores.postgres.connections import Connections, Session, rows_of
 from sqslite.adapters.stores.postgres.rows import MESSAGE_COLUMNS, QUEUE_COLUMNS, REDRIVE_COLUMNS
 from sqslite.adapters.stores.statements import load_statements
@@ -49,6 +50,7 @@ class Database:
         texts = statement_texts()
         self._timed = frozenset(name for name, text in texts.items() if NOW in text)
         self._texts = {name: with_time(text, injected=clock is not None).encode() for name, text in texts.items()}
+        self._arrays = {name: array_parameters(text) for name, text in texts.items()}
 
     async def read(self, name: str, *parameters: object) -> list[TupleRow]:
         """The rows of a statement that changes nothing."""
@@ -67,10 +69,13 @@ class Database:
         return await self._connections.transact(work, seconds_max)
 
     def prepared(self, name: str, parameters: Sequence[object]) -> tuple[bytes, Sequence[object]]:
-        """The text of a statement, and its parameters with the time where it is injected."""
+        """The text of a statement, and its parameters: arrays as what they are cast to, and the time where injected."""
+        given: list[Any] = list(parameters)
+        for place, array in self._arrays[name].items():
+            given[place] = array(given[place])
         if self._clock is not None and name in self._timed:
-            parameters = [*parameters, self._clock.now()]
-        return self._texts[name], parameters
+            given.append(self._clock.now())
+        return self._texts[name], given
 
 
 class _SessionTransaction:

@@ -1,6 +1,7 @@
 """Enqueue: one statement, or, where duplicates must be looked for, one transaction."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 import msgspec
 
@@ -11,6 +12,7 @@ from sqslite.domain.messages import Accepted, NewMessage
 from sqslite.domain.ports import PartitionDropped
 from sqslite.domain.queues import Queue
 
+_dedup_id = attrgetter("dedup_id")
 _encoded = msgspec.json.Encoder().encode
 
 
@@ -19,13 +21,13 @@ async def enqueue(database: Database, queue: Queue, messages: Sequence[NewMessag
     if not messages:
         return []
     grouped = queue.settings.discipline.grouped
-    if any(message.dedup_id is not None for message in messages):
+    if any(map(_dedup_id, messages)):
         return await database.transact(lambda statements: _once(statements, queue, messages, grouped=grouped))
     statement = "enqueue_grouped" if grouped else "enqueue"
     rows = await database.write(statement, queue.partition_id, *_columns(messages, grouped=grouped))
     if not rows:
         raise PartitionDropped
-    return [Accepted(message_id) for message_id in sorted(message_id for (message_id,) in rows)]
+    return [Accepted(message_id) for (message_id,) in sorted(rows)]
 
 
 async def _once(
@@ -84,7 +86,7 @@ async def _lock_groups(statements: Statements, queue: Queue, messages: Sequence[
 def _columns(messages: Sequence[NewMessage], *, grouped: bool) -> tuple[list[object], ...]:
     return (
         [message.body for message in messages],
-        [message.body_kind.value for message in messages],
+        [message.body_kind for message in messages],
         [_encoded(message.attributes).decode() if message.attributes else None for message in messages],
         [message.delay_ms or 0 for message in messages],
         [message.retention_ms or 0 for message in messages],

@@ -50,9 +50,8 @@ def message_from(row: TupleRow) -> Message:
 
 
 def delivery_from(partition_id: int, row: TupleRow) -> Delivery:
-    """The delivery in a row of the receipt's secret and MESSAGE_COLUMNS."""
-    message = message_from(row[1:])
-    return Delivery(message, Receipt(partition_id, message.id, message.delivery_count, row[0]))
+    """The delivery in a row of MESSAGE_COLUMNS and the receipt's secret."""
+    return Delivery(message_from(row), Receipt(partition_id, row[0], row[8], row[-1]))
 
 
 def lease_from(row: TupleRow) -> Lease:

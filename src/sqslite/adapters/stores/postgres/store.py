@@ -45,7 +45,8 @@ class PostgresStore:
         """Delete what the receipts prove; one given twice counts twice."""
         if not receipts:
             return []
-        wanted = {_key(receipt) for receipt in receipts}
+        keys = [(receipt.message_id, receipt.secret) for receipt in receipts]
+        wanted = set(keys)
         in_groups = partition_id in self._partitions_in_groups
         acked = await self._acked(partition_id, wanted, in_groups=in_groups)
         where = await self._whereabouts(_ids(wanted - acked.keys()), after_change=bool(acked))
@@ -55,7 +56,7 @@ class PostgresStore:
             with errors.further(after_change=bool(acked)):
                 acked |= await self._acked(partition_id, left, in_groups=True)
         there = {row[1] for row in where} | _ids(acked.keys())
-        return [acked.get(_key(receipt)) or _refusal(receipt, there) for receipt in receipts]
+        return [acked.get(key) or _refusal(receipt, there) for key, receipt in zip(keys, receipts, strict=True)]
 
     async def ack_unproven(self, message_ids: Sequence[int]) -> list[Acked | Refusal]:
         """Delete by bare id."""

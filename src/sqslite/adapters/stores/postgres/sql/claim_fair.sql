@@ -35,4 +35,4 @@ SET
     receipt_secret = substring($4::bytea FROM (numbered.number - 1) * 16 + 1 FOR 16)
 FROM numbered
 WHERE m.partition_id = $1 AND m.ctid = ANY (ARRAY(SELECT spot FROM numbered)) AND m.ctid = numbered.spot
-RETURNING m.receipt_secret, {message}
+RETURNING {message}, m.receipt_secret

@@ -1,4 +1,4 @@
-SELECT m.receipt_secret, {message}
+SELECT {message}, m.receipt_secret
 FROM sqslite.messages AS m
 WHERE
     m.partition_id = $1 AND m.attempt_id = $2 AND m.lease_until IS NOT NULL
