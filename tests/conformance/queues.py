@@ -2,8 +2,10 @@
 
 import asyncio
 
+import pytest
 from msgspec.structs import replace
 
+from sqslite.domain.errors import InvalidValue, QueueConflict
 from sqslite.domain.limits import DELETED_KNOWN_MS
 from sqslite.domain.ports import Depth
 from sqslite.domain.queues import QueueSettings
@@ -105,6 +107,34 @@ class Queues:
         await world.catalog.put("none", QueueSettings(dlq="dead"))
         assert [queue.name for queue in await world.catalog.sources("dead", "", 10)] == ["C", "c.1", "none"]
         assert await world.catalog.sources("nobody", "", 10) == []
+
+    async def test_a_change_keeps_what_others_changed_at_that_moment(self, world: World):
+        await world.queue()
+
+        def tag(key: str):
+            return lambda settings: replace(settings, tags={**settings.tags, key: "v"})
+
+        await asyncio.gather(*[world.catalog.change("orders", tag(str(n))) for n in range(8)])
+        changed = await world.catalog.find("orders")
+        assert changed.settings.tags == {str(n): "v" for n in range(8)}
+        world.advance(1_000)
+        assert await world.catalog.change("orders", lambda settings: settings) == changed
+        again = await world.catalog.change("orders", lambda settings: replace(settings, tags={}))
+        assert (again.settings, again.changed_at) == (QueueSettings(), world.now)
+        assert await world.catalog.find("orders") == again
+
+    async def test_a_change_that_cannot_be_changes_nothing(self, world: World):
+        queue = await world.queue()
+
+        def refuse(settings: QueueSettings) -> QueueSettings:
+            raise InvalidValue("tags", "x", "others")
+
+        with pytest.raises(InvalidValue):
+            await world.catalog.change("orders", refuse)
+        with pytest.raises(QueueConflict):
+            await world.catalog.change("orders", lambda settings: replace(settings, fifo=True))
+        assert await world.catalog.find("orders") == queue
+        assert await world.catalog.change("nobody", refuse) is None
 
     async def test_racing_puts_create_once(self, world: World):
         puts = await asyncio.gather(*[world.catalog.put("orders", SETTINGS) for _ in range(8)])

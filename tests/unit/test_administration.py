@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from msgspec.structs import replace
 
 from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.stores.intercepted import InterceptedStore
@@ -84,6 +85,29 @@ async def test_fifo_cannot_change_and_all_else_can(own: Node):
     assert (changed.settings.visibility_ms, created) == (1, False)
     with pytest.raises(InvalidValue, match=r"^fair must be false for a FIFO queue"):
         await own.administration.put("orders", QueueSettings(fifo=True, fair=True))
+
+
+async def test_a_change_is_of_the_settings_that_the_queue_has_then(own: Node):
+    other = own.neighbour()
+    await own.administration.put("orders", QueueSettings(delay_ms=1))
+    await own.directory.find("orders")
+    await other.administration.put("orders", QueueSettings(delay_ms=2))
+    changed = await own.administration.change("orders", lambda settings: replace(settings, visibility_ms=5))
+    assert changed.settings == QueueSettings(delay_ms=2, visibility_ms=5)
+    assert (await own.directory.find("orders")).settings == changed.settings
+    for bad, text in (
+        (lambda settings: replace(settings, visibility_ms=0), "^visibility_ms must be "),
+        (lambda settings: replace(settings, dlq="orders"), "^dlq must be another queue"),
+    ):
+        with pytest.raises(InvalidValue, match=text):
+            await own.administration.change("orders", bad)
+    await own.administration.put("dead", QueueSettings(redrive_allow=[]))
+    with pytest.raises(InvalidValue, match=r"^dlq must be a queue whose redrive_allow allows orders; "):
+        await own.administration.change("orders", lambda settings: replace(settings, dlq="dead"))
+    with pytest.raises(QueueNotFound):
+        await own.administration.change("nobody", lambda settings: settings)
+    assert (await own.administration.get("orders")).settings == changed.settings
+    assert [queue.name for queue in await own.administration.page()] == ["dead", "orders"]
 
 
 async def test_a_dead_letter_queue_says_who_may_name_it_from_then_on(own: Node):

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqslite.domain import limits
 from sqslite.domain.directory import QueueDirectory
 from sqslite.domain.errors import InvalidValue, QueueNotFound
-from sqslite.domain.ports import QueueCatalog, Wakeups
+from sqslite.domain.ports import Change, QueueCatalog, Wakeups
 from sqslite.domain.queues import Defaults, Queue, QueueSettings, check_settings
 from sqslite.domain.tally import Tally
 
@@ -30,6 +30,19 @@ class QueueAdministration:
         """
         await self._check(name, settings)
         return await self._directory.put(name, settings)
+
+    async def change(self, name: str, change: Change) -> Queue:
+        """The queue with what `change` makes of its settings; changes of others at that moment are kept.
+
+        `change` may be asked several times. Other nodes go by the new settings within a second. Raises QueueNotFound,
+        what `change` raises, InvalidValue, and QueueConflict where `fifo` would change.
+        """
+
+        def checked(settings: QueueSettings) -> QueueSettings:
+            return check_settings(name, change(settings), self._defaults)
+
+        await self._check(name, checked((await self.get(name)).settings))
+        return self._met(name, await self._catalog.change(name, checked))
 
     async def create(self, name: str, settings: QueueSettings) -> Queue:
         """The queue of that name: new, with these settings, or as it was there. Raises InvalidValue."""

@@ -1,9 +1,11 @@
 """What members of the queues' actions may be: their JSON types, empty values, spellings, and what is the same."""
 
+import asyncio
 import json
 
 import pytest
 
+from sqslite.domain.queues import Queue, QueueSettings
 from tests.unit.sqs.api import ACCOUNT, ARN, HOST, Sqs, sqs_api
 
 STRUCTURE = "Start of structure or map found where not expected."
@@ -343,3 +345,60 @@ async def test_the_range_of_counts(sqs: Sqs, count: object):
     await sqs.create("dead")
     url = await sqs.create(RedrivePolicy=redrive(count=count))
     assert json.loads((await sqs.attributes(url))["RedrivePolicy"])["maxReceiveCount"] == int(str(count))
+
+
+# Several nodes, and several calls at once
+
+
+async def test_calls_that_go_together_lose_nothing_of_one_another(sqs: Sqs, monkeypatch: pytest.MonkeyPatch):
+    url = await sqs.create()
+    catalog = sqs.own.backend.catalog
+    at_once = catalog.find
+
+    async def slowly(name: str) -> Queue | None:
+        found = await at_once(name)
+        await asyncio.sleep(0)
+        return found
+
+    monkeypatch.setattr(catalog, "find", slowly)
+    await asyncio.gather(
+        *[sqs("TagQueue", QueueUrl=url, Tags={str(n): "v"}) for n in range(5)],
+        *[
+            sqs("SetQueueAttributes", QueueUrl=url, Attributes={name: "1"})
+            for name in ("DelaySeconds", "VisibilityTimeout")
+        ],
+        *[
+            sqs("AddPermission", QueueUrl=url, Label=str(n), AWSAccountIds=["1"], Actions=["SendMessage"])
+            for n in range(5)
+        ],
+    )
+    assert (await sqs("ListQueueTags", QueueUrl=url))["Tags"] == {str(n): "v" for n in range(5)}
+    found = await sqs.attributes(url, "DelaySeconds", "VisibilityTimeout", "Policy")
+    assert (found["DelaySeconds"], found["VisibilityTimeout"]) == ("1", "1")
+    assert sorted(each["Sid"] for each in json.loads(found["Policy"])["Statement"]) == [str(n) for n in range(5)]
+
+
+@pytest.mark.parametrize("protocol", ["json", "query"])
+async def test_a_queue_that_another_node_deleted_is_created_anew(protocol: str):
+    async with sqs_api(protocol, strict_timing=False) as sqs:
+        other = sqs.own.neighbour()
+        url = await sqs.create(DelaySeconds="1")
+        await sqs.send(url)
+        await other.administration.delete("orders")
+        assert await sqs.create(DelaySeconds="2") == url
+        assert await sqs.attributes(url, "DelaySeconds") == {"DelaySeconds": "2"}
+        await sqs.send(await sqs.create("dead"))
+        await other.administration.delete("dead")
+        with sqs.refuses("InvalidParameterValue"):
+            await sqs.create("more", RedrivePolicy=redrive())
+
+
+@pytest.mark.parametrize("protocol", ["json", "query"])
+async def test_a_group_id_changes_nothing_else_of_a_queue(protocol: str):
+    async with sqs_api(protocol) as sqs:
+        url = await sqs.create(VisibilityTimeout="1")
+        await sqs.send(url)
+        await sqs.own.neighbour().administration.put("orders", QueueSettings(visibility_ms=7_000))
+        await sqs.send(url, MessageGroupId="g")
+        assert (await sqs.attributes(url, "VisibilityTimeout"))["VisibilityTimeout"] == "7"
+        assert (await sqs.own.administration.get("orders")).settings.fair

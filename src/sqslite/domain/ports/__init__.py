@@ -9,6 +9,7 @@ happened).
 
 from sqslite.domain.ports.storage import (
     Blocker,
+    Change,
     Claim,
     Delete,
     Depth,
@@ -33,6 +34,7 @@ from sqslite.domain.ports.surroundings import Clock, Entropy, Observer, Wakeups,
 
 __all__ = [
     "Blocker",
+    "Change",
     "Claim",
     "Clock",
     "Delete",

@@ -1,6 +1,6 @@
 """Where messages live. The conventions of every store port are those of the package."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -181,6 +181,9 @@ class Store(Protocol):
         ...
 
 
+Change = Callable[[QueueSettings], QueueSettings]
+
+
 class QueueCatalog(Protocol):
     """The queues there are."""
 
@@ -196,6 +199,13 @@ class QueueCatalog(Protocol):
         """The queue of that name with exactly these settings, changed now where they are other than before.
 
         True where it was created now. Raises QueueConflict where `fifo` would change.
+        """
+        ...
+
+    async def change(self, name: str, change: Change) -> Queue | None:
+        """Give the queue the settings that `change` makes of those it has, with nobody in between; `fifo` stays.
+
+        None where there is no queue. What `change` raises is raised, and nothing was done. It may be asked twice.
         """
         ...
 

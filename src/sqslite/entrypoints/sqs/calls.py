@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.directory import QueueDirectory
+from sqslite.domain.errors import InvalidValue, QueueNotFound
 from sqslite.domain.inspection import QueueInspection
 from sqslite.domain.ports import Clock
 from sqslite.domain.queues import Defaults, Queue
@@ -76,6 +77,13 @@ class Call(Struct, frozen=True, kw_only=True):
     async def queue_now(self, url: Text) -> Queue:
         """The queue that the call is about, as it is in the catalog now. Raises SqsError and QueueNotFound."""
         return await self.ports.administration.get(self.queue_name(url))
+
+    async def found_now(self, name: str) -> Queue | None:
+        """The queue of that name as it is in the catalog now; None where there is none, or can be none."""
+        try:
+            return await self.ports.administration.get(name)
+        except (QueueNotFound, InvalidValue):
+            return None
 
 
 Answer = dict[str, object]

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from sqslite.domain.queues import Queue
+from sqslite.domain.queues import QueueSettings
 from sqslite.entrypoints.sqs import inputs
 from sqslite.entrypoints.sqs.calls import Call
 from sqslite.entrypoints.sqs.errors import Kind, SqsError, invalid_value, missing
@@ -55,30 +55,37 @@ async def add_permission(call: Call, asked: inputs.AddPermission) -> None:
         raise missing("AWSAccountIds")
     if not accounts or not all(_ACCOUNT.fullmatch(account) for account in accounts):
         raise invalid_value("PrincipalId", f"[{', '.join(accounts)}]", "Unable to verify.")
-    policy = _policy(call, queue)
-    if any(statement.get("Sid") == label for statement in policy["Statement"]):
-        raise invalid_value("Label", label, "Already exists.")
-    policy["Statement"].append(
-        {
-            "Sid": label,
-            "Effect": "Allow",
-            "Principal": {"AWS": _one_or_all([f"arn:aws:iam::{account}:root" for account in accounts])},
-            "Action": _one_or_all([f"SQS:{action}" for action in actions]),
-            "Resource": call.place.arn(queue.name),
-        }
-    )
-    await _keep(call, queue, policy)
+    resource = call.place.arn(queue.name)
+    permission = {
+        "Sid": label,
+        "Effect": "Allow",
+        "Principal": {"AWS": _one_or_all([f"arn:aws:iam::{account}:root" for account in accounts])},
+        "Action": _one_or_all([f"SQS:{action}" for action in actions]),
+        "Resource": resource,
+    }
+
+    def permitted(settings: QueueSettings) -> QueueSettings:
+        policy = _policy(settings, resource)
+        if any(statement.get("Sid") == label for statement in policy["Statement"]):
+            raise invalid_value("Label", label, "Already exists.")
+        return _with_policy(settings, {**policy, "Statement": [*policy["Statement"], permission]})
+
+    await call.ports.administration.change(queue.name, permitted)
 
 
 async def remove_permission(call: Call, asked: inputs.RemovePermission) -> None:
     """Remove a statement from the queue's policy; with the last one the policy goes."""
     queue = await call.queue_now(asked.queue_url)
     label = _label(asked.label)
-    policy = _policy(call, queue)
-    rest = [statement for statement in policy["Statement"] if statement.get("Sid") != label]
-    if len(rest) == len(policy["Statement"]):
-        raise invalid_value("Label", label, "can't find label.")
-    await _keep(call, queue, {**policy, "Statement": rest})
+
+    def forbidden(settings: QueueSettings) -> QueueSettings:
+        policy = _policy(settings, call.place.arn(queue.name))
+        rest = [statement for statement in policy["Statement"] if statement.get("Sid") != label]
+        if len(rest) == len(policy["Statement"]):
+            raise invalid_value("Label", label, "can't find label.")
+        return _with_policy(settings, {**policy, "Statement": rest})
+
+    await call.ports.administration.change(queue.name, forbidden)
 
 
 def _label(given: inputs.Text) -> str:
@@ -105,10 +112,10 @@ def _actions(actions: list[str]) -> list[str]:
     return actions
 
 
-def _policy(call: Call, queue: Queue) -> dict[str, Any]:
-    kept = queue.settings.annotations.get(POLICY)
+def _policy(settings: QueueSettings, resource: str) -> dict[str, Any]:
+    kept = settings.annotations.get(POLICY)
     if not kept:
-        return {"Version": "2008-10-17", "Id": f"{call.place.arn(queue.name)}/SQSDefaultPolicy", "Statement": []}
+        return {"Version": "2008-10-17", "Id": f"{resource}/SQSDefaultPolicy", "Statement": []}
     policy: dict[str, Any] = msgspec.json.decode(kept)
     statements = policy.get("Statement") or []
     # A policy may have one statement without a list around it.
@@ -116,11 +123,11 @@ def _policy(call: Call, queue: Queue) -> dict[str, Any]:
     return {**policy, "Statement": [statement for statement in listed if isinstance(statement, dict)]}
 
 
-async def _keep(call: Call, queue: Queue, policy: dict[str, Any]) -> None:
-    annotations = {name: value for name, value in queue.settings.annotations.items() if name != POLICY}
+def _with_policy(settings: QueueSettings, policy: dict[str, Any]) -> QueueSettings:
+    annotations = {name: value for name, value in settings.annotations.items() if name != POLICY}
     if policy["Statement"]:
         annotations[POLICY] = msgspec.json.encode(policy).decode()
-    await call.ports.administration.put(queue.name, replace(queue.settings, annotations=annotations))
+    return replace(settings, annotations=annotations)
 
 
 def _one_or_all(items: list[str]) -> str | list[str]:

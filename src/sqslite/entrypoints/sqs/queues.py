@@ -38,7 +38,7 @@ async def create_queue(call: Call, asked: inputs.CreateQueue) -> Answer:
     call.check_rights(name)
     tags = with_tags(name, {}, texts_by_name(asked.tags))
     settings = queue_attributes.changed(QueueSettings(fifo=fifo, in_flight_max=IN_FLIGHT_MAX), given)
-    existing = await call.ports.directory.find(name)
+    existing = await call.found_now(name)
     if existing is None:
         await _check_dead_letters(call, name, settings, given)
         if call.ports.strict_timing:
@@ -122,7 +122,7 @@ async def set_queue_attributes(call: Call, asked: inputs.SetQueueAttributes) -> 
     settings = queue_attributes.changed(queue.settings, given)
     await _check_dead_letters(call, queue.name, settings, given)
     if given:
-        await call.ports.administration.put(queue.name, settings)
+        await call.ports.administration.change(queue.name, lambda settings: queue_attributes.changed(settings, given))
 
 
 async def list_dead_letter_source_queues(call: Call, asked: inputs.ListDeadLetterSourceQueues) -> Answer:
@@ -197,7 +197,7 @@ async def _check_dead_letters(call: Call, name: str, settings: QueueSettings, gi
         raise policies.redrive_fault(policy, "Dead-letter queue cannot be the source queue itself.")
     if settings.fifo != settings.dlq.endswith(".fifo"):
         raise policies.redrive_fault(policy, "Dead-letter queue must be same type of queue as the source..")
-    dlq = await call.ports.directory.find(settings.dlq)
+    dlq = await call.found_now(settings.dlq)
     if dlq is None:
         raise policies.redrive_fault(policy, "Dead letter target does not exist.")
     if not dlq.settings.allows_redrive_from(name):

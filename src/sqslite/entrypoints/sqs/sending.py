@@ -76,7 +76,7 @@ async def send_message_batch(call: Call, sent: inputs.SendMessageBatch) -> Answe
 async def _enqueue(call: Call, queue: Queue, outgoing: list[Outgoing]) -> list[Answer | SqsError]:
     if queue.settings.discipline is Discipline.STANDARD and any(each.message.group_id for each in outgoing):
         # SQS, fair queues: a standard queue becomes one when messages with group ids come.
-        await call.ports.administration.put(queue.name, replace(queue.settings, fair=True))
+        await call.ports.administration.change(queue.name, lambda settings: replace(settings, fair=True))
     results = await call.ports.service.enqueue(
         queue.name, [each.message for each in outgoing], create=False, measured=True
     )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from sqslite.domain.limits import TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, TAGS_MAX
+from sqslite.domain.queues import QueueSettings
 from sqslite.entrypoints.sqs import inputs
 from sqslite.entrypoints.sqs.calls import Answer, Call
 from sqslite.entrypoints.sqs.errors import invalid, missing
@@ -22,8 +23,11 @@ async def tag_queue(call: Call, asked: inputs.TagQueue) -> None:
     given = texts_by_name(asked.tags)
     if not given:
         raise missing("Tags")
-    tags = with_tags(queue.name, queue.settings.tags, given)
-    await call.ports.administration.put(queue.name, replace(queue.settings, tags=tags))
+
+    def tagged(settings: QueueSettings) -> QueueSettings:
+        return replace(settings, tags=with_tags(queue.name, settings.tags, given))
+
+    await call.ports.administration.change(queue.name, tagged)
 
 
 async def untag_queue(call: Call, asked: inputs.UntagQueue) -> None:
@@ -32,8 +36,11 @@ async def untag_queue(call: Call, asked: inputs.UntagQueue) -> None:
     keys = texts(asked.tag_keys)
     if not keys or not all(1 <= len(key) <= TAG_KEY_CHARS_MAX for key in keys):
         raise invalid(KEY_ALLOWED)
-    tags = {key: value for key, value in queue.settings.tags.items() if key not in keys}
-    await call.ports.administration.put(queue.name, replace(queue.settings, tags=tags))
+
+    def untagged(settings: QueueSettings) -> QueueSettings:
+        return replace(settings, tags={key: value for key, value in settings.tags.items() if key not in keys})
+
+    await call.ports.administration.change(queue.name, untagged)
 
 
 async def list_queue_tags(call: Call, asked: inputs.OfQueue) -> Answer:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from sqslite.adapters.stores.memory.state import MemoryState
 from sqslite.domain.errors import QueueConflict
 from sqslite.domain.limits import DELETED_KNOWN_MS, ms
-from sqslite.domain.ports import Totals
+from sqslite.domain.ports import Change, Totals
 from sqslite.domain.queues import Queue, QueueSettings
 
 
@@ -39,6 +39,11 @@ class MemoryCatalog:
         if queue.settings != settings:
             queue = replace(queue, settings=settings, changed_at=self._state.clock.now())
         return self._keep(queue), False
+
+    async def change(self, name: str, change: Change) -> Queue | None:
+        """Change the settings that a queue has."""
+        queue = self._state.queues.get(name)
+        return None if queue is None else (await self.put(name, change(queue.settings)))[0]
 
     async def renew(self, name: str) -> Queue | None:
         """Give the queue a new partition."""

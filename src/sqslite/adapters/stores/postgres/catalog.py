@@ -8,6 +8,7 @@ from sqslite.adapters.stores.postgres.database import Database, Statements
 from sqslite.adapters.stores.postgres.rows import queue_from
 from sqslite.domain.errors import QueueConflict, StoreUnavailable
 from sqslite.domain.limits import DELETED_KNOWN_MS
+from sqslite.domain.ports import Change
 from sqslite.domain.queues import Queue, QueueSettings
 
 RACES_MAX = 5
@@ -55,6 +56,23 @@ class PostgresQueueCatalog:
             if created:
                 return queue_from(created[0]), True
         raise StoreUnavailable(f"the queue {name} comes and goes")
+
+    async def change(self, name: str, change: Change) -> Queue | None:
+        """Change the settings that a queue has."""
+
+        async def changed(statements: Statements) -> Queue | None:
+            rows = await statements.write("queue_find_to_change", name)
+            if not rows:
+                return None
+            there = queue_from(rows[0])
+            settings = change(there.settings)
+            if there.settings.fifo != settings.fifo:
+                raise QueueConflict(name, there.settings.fifo)
+            put = await statements.write("queue_put", name, _encoded(settings).decode(), settings.fifo)
+            # Not where the settings are those that it has.
+            return queue_from(put[0]) if put else there
+
+        return await self._database.transact(changed)
 
     async def renew(self, name: str) -> Queue | None:
         """Give the queue a new partition."""

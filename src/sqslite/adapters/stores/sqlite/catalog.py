@@ -11,7 +11,7 @@ from sqslite.adapters.stores.sqlite.rows import instant_of, queue_of, stored_ins
 from sqslite.adapters.stores.statements import load_statements
 from sqslite.domain.errors import QueueConflict
 from sqslite.domain.limits import DELETED_KNOWN_MS, ms
-from sqslite.domain.ports import Clock
+from sqslite.domain.ports import Change, Clock
 from sqslite.domain.queues import Queue, QueueSettings
 
 _SQL = load_statements(__package__)
@@ -43,16 +43,24 @@ class SqliteQueueCatalog:
     async def put(self, name: str, settings: QueueSettings) -> tuple[Queue, bool]:
         """Create a queue or change its settings."""
 
-        async def change(writer: aiosqlite.Connection) -> tuple[Queue, bool]:
+        async def put(writer: aiosqlite.Connection) -> tuple[Queue, bool]:
             there = await _found(writer, name)
-            if there is not None and there.settings.fifo != settings.fifo:
-                raise QueueConflict(name, there.settings.fifo)
-            if there is None or there.settings != settings:
-                await writer.execute_fetchall(_SQL["ensure" if there is None else "put"], self._row(name, settings))
+            if there is not None:
+                return await self._changed(writer, there, settings), False
+            await writer.execute_fetchall(_SQL["ensure"], self._row(name, settings))
             (row,) = await writer.execute_fetchall(_SQL["find"], {"name": name})
-            return queue_of(row), there is None
+            return queue_of(row), True
 
-        return await self._connections.write(change)
+        return await self._connections.write(put)
+
+    async def change(self, name: str, change: Change) -> Queue | None:
+        """Change the settings that a queue has."""
+
+        async def changed(writer: aiosqlite.Connection) -> Queue | None:
+            there = await _found(writer, name)
+            return None if there is None else await self._changed(writer, there, change(there.settings))
+
+        return await self._connections.write(changed)
 
     async def renew(self, name: str) -> Queue | None:
         """Put the queue on a new partition."""
@@ -98,6 +106,15 @@ class SqliteQueueCatalog:
             return await _found(writer, name)
 
         return await self._connections.write(change)
+
+    async def _changed(self, writer: aiosqlite.Connection, there: Queue, settings: QueueSettings) -> Queue:
+        if there.settings.fifo != settings.fifo:
+            raise QueueConflict(there.name, there.settings.fifo)
+        if there.settings == settings:
+            return there
+        await writer.execute_fetchall(_SQL["put"], self._row(there.name, settings))
+        (row,) = await writer.execute_fetchall(_SQL["find"], {"name": there.name})
+        return queue_of(row)
 
     async def _dropped(self, writer: aiosqlite.Connection, name: str) -> sqlite3.Row | None:
         """What was the queue's row, whose partition is dropped now."""
