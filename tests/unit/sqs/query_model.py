@@ -14,6 +14,8 @@ LISTS = {
     "MessageSystemAttributeList": "MessageSystemAttributeName",
     "MessageAttributeNameList": "MessageAttributeName",
     "TagKeyList": "TagKey",
+    "StringList": "StringListValue",
+    "BinaryList": "BinaryListValue",
     "QueueUrlList": "QueueUrl",
     "MessageList": "Message",
     "BatchResultErrorEntryList": "BatchResultErrorEntry",

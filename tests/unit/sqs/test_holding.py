@@ -75,18 +75,45 @@ async def test_a_fifo_queue_deletes_in_time_and_again(sqs: Sqs):
 async def test_garbage_is_no_handle(sqs: Sqs, handle: str):
     url = await sqs.create()
     sentence = f'The input receipt handle "{handle}" is not a valid receipt handle.'
-    with sqs.refuses("ReceiptHandleIsInvalid", sentence):
+    with sqs.refuses("ReceiptHandleIsInvalid", sentence, status=404):
         await sqs("DeleteMessage", QueueUrl=url, ReceiptHandle=handle)
-    with sqs.refuses("ReceiptHandleIsInvalid", sentence):
+    with sqs.refuses("ReceiptHandleIsInvalid", sentence, status=404):
         await sqs("ChangeMessageVisibility", QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=60)
 
 
 async def test_a_handle_of_another_queue_is_no_handle_of_this_one(sqs: Sqs):
     url, other = await sqs.create(), await sqs.create("other")
     message = await received(sqs, url)
-    with sqs.refuses("ReceiptHandleIsInvalid"):
+    sentence = f'The receipt handle "{message["ReceiptHandle"]}" is not valid for this queue.'
+    with sqs.refuses("ReceiptHandleIsInvalid", sentence, status=404):
         await sqs.delete(other, message)
+    with sqs.refuses("ReceiptHandleIsInvalid", sentence, status=404):
+        await change(sqs, other, message, 0)
     assert await sqs.counts(url) == (0, 1, 0)
+
+
+async def test_a_handle_of_a_queue_that_this_node_never_met_does_nothing(sqs: Sqs):
+    url, other = await sqs.create(), await sqs.create("other")
+    message = await received(sqs, url)
+    sqs.own.directory.forget("orders")
+    await sqs.delete(other, message)
+    with sqs.refuses("InvalidParameterValue"):
+        await change(sqs, other, message, 0)
+    assert await sqs.counts(url) == (0, 1, 0)
+
+
+@pytest.mark.parametrize("name", ["orders", "orders.fifo"])
+async def test_a_handle_from_after_a_purge_by_another_node_is_good_at_once(sqs: Sqs, name: str):
+    url = await sqs.create(name)
+    before = await sqs.own.directory.find(name)
+    assert before is not None
+    await sqs("PurgeQueue", QueueUrl=url)
+    kept, deleted = [await received(sqs, url) for _ in range(2)] if name == "orders" else [await received(sqs, url)] * 2
+    sqs.own.directory._remember(before)
+    await change(sqs, url, kept, 100)
+    sqs.own.directory._remember(before)
+    await sqs.delete(url, deleted)
+    assert await sqs.counts(url) == (0, 1 if kept != deleted else 0, 0)
 
 
 async def test_a_handle_must_be_given(sqs: Sqs):
@@ -223,7 +250,7 @@ async def test_a_batch_of_deletes_tells_the_outcome_of_each(sqs: Sqs):
             "Id": "none",
             "SenderFault": True,
             "Code": "MissingParameter",
-            "Message": "The request must contain the parameter ReceiptHandle.",
+            "Message": "The request must contain the parameter DeleteMessageBatchRequestEntry.3.ReceiptHandle.",
         },
     ]
     assert await sqs.counts(url) == (0, 0, 0)

@@ -49,6 +49,7 @@ async def test_answers_about_messages_and_tags(api: Sqs):
             },
         )
     )[1]["SendMessageResult"]
+    assert (sent.pop("MD5OfMessageSystemAttributes"), sent.pop("SequenceNumber")) == (None, None)
     assert set(sent) == {"MessageId", "MD5OfMessageBody", "MD5OfMessageAttributes"}
     received = (
         await get(api, url, "ReceiveMessage", **{"AttributeName.1": "SenderId", "MessageAttributeName.1": "All"})
@@ -57,6 +58,7 @@ async def test_answers_about_messages_and_tags(api: Sqs):
     assert message["Body"] == "<é>"
     assert message["Attributes"] == [{"Name": "SenderId", "Value": ACCOUNT}]
     assert message["MessageAttributes"] == [{"Name": "n", "Value": {"StringValue": "1", "DataType": "Number"}}]
+    assert (await get(api, url, "ReceiveMessage"))[1]["ReceiveMessageResult"] == {"messages": None}
     entry = {"DeleteMessageBatchRequestEntry.1.Id": "a"}
     entry["DeleteMessageBatchRequestEntry.1.ReceiptHandle"] = message["ReceiptHandle"]
     _, told = await get(api, url, "DeleteMessageBatch", **entry)

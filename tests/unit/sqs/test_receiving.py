@@ -207,7 +207,16 @@ async def test_an_attempt_that_is_tried_again_hides_its_messages_from_then_on(sq
     assert await sqs.bodies(url) == ["a-2"]
 
 
-@pytest.mark.parametrize(("name", "given"), [("orders", "try"), ("orders.fifo", "x" * 129)])
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("orders", "try"),
+        ("orders.fifo", "x" * 129),
+        ("orders.fifo", "a b"),
+        ("orders.fifo", "é"),
+        ("orders.fifo", "a\n"),
+    ],
+)
 async def test_an_attempt_id_that_is_refused(sqs: Sqs, name: str, given: str):
     url = await sqs.create(name)
     with sqs.refuses("InvalidParameterValue"):

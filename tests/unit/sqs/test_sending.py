@@ -105,12 +105,38 @@ async def test_a_trace_header_has_a_digest_of_its_own(sqs: Sqs):
             {"AWSTraceHeader": {"BinaryValue": b"x", "DataType": "Binary"}},
             "The message system attribute 'AWSTraceHeader' must be of type 'String'.",
         ),
+        (
+            {"AWSTraceHeader": {"StringValue": "", "DataType": "String"}},
+            "Message system attribute 'AWSTraceHeader' must contain a non-empty value of type 'String'.",
+        ),
+        (
+            {"AWSTraceHeader": {"StringValue": "x" * 257, "DataType": "String"}},
+            "The message system attribute 'AWSTraceHeader' must be at most 256 characters long.",
+        ),
+        (
+            {"AWSTraceHeader": {"StringValue": "a\nb", "DataType": "String"}},
+            "The message system attribute 'AWSTraceHeader' must be free of control characters.",
+        ),
     ],
 )
 async def test_other_system_attributes_are_refused(sqs: Sqs, system: dict, sentence: str):
     url = await sqs.create()
     with sqs.refuses("InvalidParameterValue", sentence):
         await sqs.send(url, MessageSystemAttributes=system)
+
+
+@pytest.mark.parametrize("lists", [{"StringListValues": ["x"]}, {"BinaryListValues": [b"x"]}])
+@pytest.mark.parametrize("parameter", ["MessageAttributes", "MessageSystemAttributes"])
+async def test_lists_of_values_are_refused_with_the_whole_call(sqs: Sqs, parameter: str, lists: dict):
+    url = await sqs.create()
+    attributes = {"AWSTraceHeader": {"DataType": "String", "StringValue": "x", **lists}}
+    sentence = "Message attribute list values in {} operation are not supported."
+    with sqs.refuses("AWS.SimpleQueueService.UnsupportedOperation", sentence.format("SendMessage")):
+        await sqs.send(url, **{parameter: attributes})
+    with sqs.refuses("AWS.SimpleQueueService.UnsupportedOperation", sentence.format("SendMessageBatch")):
+        entry = {"Id": "b", "MessageBody": "x", parameter: attributes}
+        await batch(sqs, url, {"Id": "a", "MessageBody": "x"}, entry)
+    assert await sqs.counts(url) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("body", ["\x00", "a\x08b", "\x0b", "\x1f", "\ufffe", "\uffff"])

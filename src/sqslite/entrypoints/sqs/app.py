@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from itertools import count
 from time import perf_counter
-from types import ModuleType
 from typing import Any
 
 from litestar.types import Receive, Scope, Send
@@ -163,22 +162,25 @@ def _parameters(action: Action, asked: Asked, body: bytes) -> Any:
 def _written(asked: Asked, result: Answer | None, request_id: str) -> Written:
     if asked.is_json:
         return 200, _content(json_protocol.CONTENT_TYPE), json_protocol.answer(result or {})
-    written = _query_writer(asked)
-    answers = ACTIONS[asked.action].answers
-    body = written.answer(asked.action, result or {} if answers else None, request_id)
-    return 200, _content(written.CONTENT_TYPE), body
+    told = (result or {}) if ACTIONS[asked.action].answers else None
+    if asked.answers_json:
+        return 200, _content(query_json.CONTENT_TYPE), query_json.answer(asked.action, told, request_id)
+    body = query_protocol.answer(asked.action, told, request_id, _version(asked))
+    return 200, _content(query_protocol.CONTENT_TYPE), body
 
 
 def _refused(asked: Asked, error: SqsError, request_id: str) -> Written:
     if asked.is_json:
         body, headers = json_protocol.refusal(error)
         return error.wrong.status, [*_content(json_protocol.CONTENT_TYPE), *headers], body
-    written = _query_writer(asked)
-    return error.wrong.status, _content(written.CONTENT_TYPE), written.refusal(error, request_id)
+    if asked.answers_json:
+        return error.wrong.status, _content(query_json.CONTENT_TYPE), query_json.refusal(error, request_id)
+    body = query_protocol.refusal(error, request_id, _version(asked))
+    return error.wrong.status, _content(query_protocol.CONTENT_TYPE), body
 
 
-def _query_writer(asked: Asked) -> ModuleType:
-    return query_json if asked.answers_json else query_protocol
+def _version(asked: Asked) -> str:
+    return str((asked.parameters or {}).get("Version", query_protocol.VERSION))
 
 
 def _content(content_type: bytes) -> list[tuple[bytes, bytes]]:

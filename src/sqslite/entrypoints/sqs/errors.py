@@ -47,7 +47,7 @@ class Kind(enum.Enum):
     PURGE_IN_PROGRESS = Wrong(f"{_PREFIX}PurgeQueueInProgress", f"{_MODELLED}PurgeQueueInProgress", 403)
     QUEUE_DELETED_RECENTLY = Wrong(f"{_PREFIX}QueueDeletedRecently", f"{_MODELLED}QueueDeletedRecently")
     QUEUE_EXISTS = Wrong("QueueAlreadyExists", f"{_MODELLED}QueueNameExists")
-    RECEIPT = Wrong("ReceiptHandleIsInvalid", f"{_MODELLED}ReceiptHandleIsInvalid")
+    RECEIPT = Wrong("ReceiptHandleIsInvalid", f"{_MODELLED}ReceiptHandleIsInvalid", 404)
     RESOURCE = Wrong("ResourceNotFoundException", f"{_MODELLED}ResourceNotFoundException", 404)
     UNSUPPORTED = Wrong(f"{_PREFIX}UnsupportedOperation", f"{_MODELLED}UnsupportedOperation")
     ACTION = Wrong("InvalidAction", f"{_COMMON}UnknownOperationException")

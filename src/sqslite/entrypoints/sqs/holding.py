@@ -16,14 +16,15 @@ from sqslite.entrypoints.sqs.inputs import Text, text
 from sqslite.entrypoints.sqs.receiving import VISIBILITY_S_MAX
 
 NOT_THERE = "Message does not exist or is not available for visibility timeout change."
+DELETE_ENTRY = "DeleteMessageBatchRequestEntry"
+CHANGE_ENTRY = "ChangeMessageVisibilityBatchRequestEntry"
 TOO_LONG = f"Total VisibilityTimeout for the message is beyond the limit [{VISIBILITY_S_MAX} seconds]"
 
 
 class Change(Struct, frozen=True):
-    """A receipt handle, its receipt, and for how long its message is to stay invisible."""
+    """A receipt handle, and for how long its message is to stay invisible."""
 
     handle: str
-    receipt: Receipt
     visibility_s: int
 
 
@@ -36,31 +37,34 @@ async def delete_message(call: Call, asked: inputs.DeleteMessage) -> None:
 async def delete_message_batch(call: Call, asked: inputs.DeleteMessageBatch) -> Answer:
     """Delete up to ten messages; a bad handle fails alone."""
     queue = await call.queue(asked.queue_url)
-    entries = batches.checked(asked.entries, "DeleteMessageBatchRequestEntry")
-    outcomes = await _delete(call, queue, [_caught_handle(entry.receipt_handle) for entry in entries.values()])
+    entries = batches.checked(asked.entries, DELETE_ENTRY)
+    handles = [
+        _caught_handle(entry.receipt_handle, f"{DELETE_ENTRY}.{number}.")
+        for number, entry in enumerate(entries.values(), 1)
+    ]
+    outcomes = await _delete(call, queue, handles)
     return batches.told({id_: outcome or {} for id_, outcome in zip(entries, outcomes, strict=True)})
 
 
 async def change_message_visibility(call: Call, asked: inputs.ChangeMessageVisibility) -> None:
     """Hold a message for longer or shorter, from now; 0 gives it back."""
     queue = await call.queue(asked.queue_url)
-    handle = _handle(asked.receipt_handle)
-    _raised(await _change(call, [_changed(call, queue, handle, asked.visibility_timeout)]))
+    change = _read_change(asked.receipt_handle, asked.visibility_timeout)
+    _raised(await _change(call, queue, [change]))
 
 
 async def change_message_visibility_batch(call: Call, asked: inputs.ChangeMessageVisibilityBatch) -> Answer:
     """Hold up to ten messages; a bad handle fails alone."""
     queue = await call.queue(asked.queue_url)
-    entries = batches.checked(asked.entries, "ChangeMessageVisibilityBatchRequestEntry")
-    changes = [_caught_change(call, queue, entry) for entry in entries.values()]
-    outcomes = await _change(call, changes)
+    entries = batches.checked(asked.entries, CHANGE_ENTRY)
+    changes = [_caught_change(entry, f"{CHANGE_ENTRY}.{number}.") for number, entry in enumerate(entries.values(), 1)]
+    outcomes = await _change(call, queue, changes)
     return batches.told({id_: outcome or {} for id_, outcome in zip(entries, outcomes, strict=True)})
 
 
 async def _delete(call: Call, queue: Queue, handles: Sequence[str | SqsError]) -> list[SqsError | None]:
-    parsed = [handle if isinstance(handle, SqsError) else _parsed(call, queue, handle) for handle in handles]
-    # A receipt for a partition that the queue has no more was purged away with it: nothing is left to delete.
-    own = [receipt for receipt in parsed if isinstance(receipt, Receipt) and receipt.partition_id == queue.partition_id]
+    found = await _receipts(call, queue, handles)
+    own = [receipt for receipt in found if isinstance(receipt, Receipt)]
     ended: dict[Receipt, SqsliteError] = {}
     if queue.settings.fifo:
         standing = await call.ports.service.standing(own)
@@ -68,8 +72,8 @@ async def _delete(call: Call, queue: Queue, handles: Sequence[str | SqsError]) -
     still = [receipt for receipt in own if receipt not in ended]
     refusals = dict(zip(still, await call.ports.service.ack(still), strict=True))
     outcomes: list[SqsError | None] = []
-    for handle, receipt in zip(handles, parsed, strict=True):
-        if isinstance(receipt, SqsError):
+    for handle, receipt in zip(handles, found, strict=True):
+        if not isinstance(receipt, Receipt):
             outcomes.append(receipt)
         elif receipt in ended:
             outcomes.append(invalid_value("ReceiptHandle", handle, "The receipt handle has expired."))
@@ -81,11 +85,26 @@ async def _delete(call: Call, queue: Queue, handles: Sequence[str | SqsError]) -
     return outcomes
 
 
-async def _change(call: Call, changes: Sequence[Change | SqsError]) -> list[SqsError | None]:
-    sound = [change for change in changes if isinstance(change, Change)]
-    extensions = [Extension(change.receipt, change.visibility_s * SECOND_MS) for change in sound]
+async def _change(call: Call, queue: Queue, changes: Sequence[Change | SqsError]) -> list[SqsError | None]:
+    handles = [change.handle if isinstance(change, Change) else change for change in changes]
+    found = await _receipts(call, queue, handles)
+    extensions = [
+        Extension(receipt, change.visibility_s * SECOND_MS)
+        for change, receipt in zip(changes, found, strict=True)
+        if isinstance(change, Change) and isinstance(receipt, Receipt)
+    ]
     results = iter(await call.ports.service.extend(extensions))
-    return [change if isinstance(change, SqsError) else _change_fault(change, next(results)) for change in changes]
+    outcomes: list[SqsError | None] = []
+    for change, receipt in zip(changes, found, strict=True):
+        if isinstance(change, SqsError):
+            outcomes.append(change)
+        elif isinstance(receipt, SqsError):
+            outcomes.append(receipt)
+        elif receipt is None:
+            outcomes.append(invalid_value("ReceiptHandle", change.handle, NOT_THERE))
+        else:
+            outcomes.append(_change_fault(change, next(results)))
+    return outcomes
 
 
 def _change_fault(change: Change, result: object) -> SqsError | None:
@@ -99,46 +118,58 @@ def _change_fault(change: Change, result: object) -> SqsError | None:
     return None
 
 
-def _changed(call: Call, queue: Queue, handle: str, visibility_s: int | None) -> Change:
+def _read_change(given_handle: Text, visibility_s: int | None, entry: str = "") -> Change:
+    handle = _handle(given_handle, entry)
     if visibility_s is None:
-        raise missing("VisibilityTimeout")
+        raise missing(f"{entry}VisibilityTimeout")
     if not 0 <= visibility_s <= VISIBILITY_S_MAX:
         raise invalid_value("VisibilityTimeout", visibility_s, "Must be between 0 and 43200, if provided.")
-    receipt = _parsed(call, queue, handle)
-    if isinstance(receipt, SqsError):
-        raise receipt
-    return Change(handle, receipt, visibility_s)
+    return Change(handle, visibility_s)
 
 
-def _caught_change(call: Call, queue: Queue, entry: inputs.VisibilityEntry) -> Change | SqsError:
+def _caught_change(asked: inputs.VisibilityEntry, entry: str) -> Change | SqsError:
     try:
-        return _changed(call, queue, _handle(entry.receipt_handle), entry.visibility_timeout)
+        return _read_change(asked.receipt_handle, asked.visibility_timeout, entry)
     except SqsError as fault:
         return fault
 
 
-def _handle(given: Text) -> str:
+def _handle(given: Text, entry: str = "") -> str:
     handle = text(given)
     if not handle:
-        raise missing("ReceiptHandle")
+        raise missing(f"{entry}ReceiptHandle")
     return handle
 
 
-def _caught_handle(given: Text) -> str | SqsError:
+def _caught_handle(given: Text, entry: str) -> str | SqsError:
     try:
-        return _handle(given)
+        return _handle(given, entry)
     except SqsError as fault:
         return fault
 
 
+async def _receipts(call: Call, queue: Queue, handles: Sequence[str | SqsError]) -> list[Receipt | SqsError | None]:
+    """The receipt behind each handle; None where its message was purged away with its time's partition."""
+    parsed = [handle if isinstance(handle, SqsError) else _parsed(call, queue, handle) for handle in handles]
+    partition_id = queue.partition_id
+    if any(isinstance(receipt, Receipt) and receipt.partition_id != partition_id for receipt in parsed):
+        # Another node may have purged the queue since this one looked.
+        call.ports.directory.forget(queue.name)
+        partition_id = (await call.queue(queue.name)).partition_id
+    return [
+        None if isinstance(receipt, Receipt) and receipt.partition_id != partition_id else receipt for receipt in parsed
+    ]
+
+
 def _parsed(call: Call, queue: Queue, handle: str) -> Receipt | SqsError:
-    not_valid = SqsError(Kind.RECEIPT, f'The input receipt handle "{handle}" is not a valid receipt handle.')
     try:
         receipt = Receipt.parse(handle)
     except InvalidReceipt:
-        return not_valid
+        return SqsError(Kind.RECEIPT, f'The input receipt handle "{handle}" is not a valid receipt handle.')
     other = call.ports.directory.at(receipt.partition_id)
-    return not_valid if other is not None and other.name != queue.name else receipt
+    if other is not None and other.name != queue.name:
+        return SqsError(Kind.RECEIPT, f'The receipt handle "{handle}" is not valid for this queue.')
+    return receipt
 
 
 def _raised(outcomes: Sequence[SqsError | None]) -> None:

@@ -8,11 +8,14 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping
+from decimal import DecimalException, Inexact, localcontext
+from unicodedata import category
 
 import msgspec
 
-from sqslite.entrypoints.sqs.errors import SqsError, invalid
-from sqslite.entrypoints.sqs.inputs import AttributeValue, AttributeValues, text
+from sqslite.domain.limits import TRACE_ID_CHARS_MAX
+from sqslite.entrypoints.sqs.errors import Kind, SqsError, invalid
+from sqslite.entrypoints.sqs.inputs import AttributeValue, AttributeValues, Sent, text
 from sqslite.entrypoints.sqs.md5 import Attribute
 
 # Names that begin so are reserved in SQS, so no sender can give this one.
@@ -20,6 +23,9 @@ TYPES = "AWS.types"
 ATTRIBUTES_MAX = 10
 NAME_BYTES_MAX = 256
 TRACE_HEADER = "AWSTraceHeader"
+# Of a Number: significant digits, and the power of ten that it starts at.
+DIGITS_MAX = 38
+EXPONENT_MIN, EXPONENT_MAX = -128, 126
 INVALID_CHARACTERS = (
     "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | "
     "#x10000 to #x10FFFF"
@@ -55,8 +61,24 @@ def read_system(values: AttributeValues | None) -> Attribute | None:
             raise invalid(f"Message system attribute name '{name}' is invalid.")
     header = _valued(TRACE_HEADER, values[TRACE_HEADER] or AttributeValue(), "system")
     if header.type != _PLAIN:
-        raise invalid(f"The message system attribute '{TRACE_HEADER}' must be of type '{_PLAIN}'.")
+        raise _bad_header(f"of type '{_PLAIN}'")
+    shown_header = header.value.decode()
+    if len(shown_header) > TRACE_ID_CHARS_MAX:
+        raise _bad_header(f"at most {TRACE_ID_CHARS_MAX} characters long")
+    if any(category(char) == "Cc" for char in shown_header):
+        raise _bad_header("free of control characters")
     return header
+
+
+def _bad_header(allowed: str) -> SqsError:
+    return invalid(f"The message system attribute '{TRACE_HEADER}' must be {allowed}.")
+
+
+def check_no_lists(sent: Sent, action: str) -> None:
+    """Raise SqsError where an attribute is a list, which no action of SQS takes; an empty one says nothing."""
+    values = [*(sent.message_attributes or {}).values(), *(sent.message_system_attributes or {}).values()]
+    if any(value is not None and (value.string_list_values or value.binary_list_values) for value in values):
+        raise SqsError(Kind.UNSUPPORTED, f"Message attribute list values in {action} operation are not supported.")
 
 
 def size(attributes: Iterable[Attribute]) -> int:
@@ -126,8 +148,6 @@ def _check_name(name: str) -> None:
 
 
 def _valued(name: str, value: AttributeValue, kind: str) -> Attribute:
-    if value.string_list_values or value.binary_list_values:
-        raise invalid("Message attribute list values in SendMessage operation are not supported.")
     string, binary, type_ = text(value.string_value), text(value.binary_value), text(value.data_type)
     if string is None and binary is None:
         raise invalid(f"The message {kind} attribute '{name}' must contain a non-empty message attribute value.")
@@ -157,11 +177,26 @@ def _value(name: str, base: str, given: str, kind: str) -> bytes:
         if not value:
             raise _empty(name, base, kind)
         return value
-    if base == "Number" and not _NUMBER.fullmatch(given):
+    if base == "Number" and not _is_number(given):
         raise invalid(f"Can't cast the value of message {kind} attribute '{name}' to a number.")
     if not is_allowed(given):
         raise invalid(INVALID_CHARACTERS)
     return given.encode()
+
+
+def _is_number(given: str) -> bool:
+    """Source: SQS developer guide, message attribute data types."""
+    if not _NUMBER.fullmatch(given):
+        return False
+    with localcontext() as exactly:
+        exactly.prec = DIGITS_MAX
+        exactly.traps[Inexact] = True
+        try:
+            # Zero has an exponent of its own, which means nothing.
+            value = exactly.create_decimal(given).normalize()
+        except DecimalException:
+            return False
+    return not value or EXPONENT_MIN <= value.adjusted() <= EXPONENT_MAX
 
 
 def _empty(name: str, base: str, kind: str) -> SqsError:

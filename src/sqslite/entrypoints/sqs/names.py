@@ -6,11 +6,13 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Struct
 
 from sqslite.domain.limits import QUEUE_NAME
+from sqslite.entrypoints.sqs.errors import invalid_value
 
 _ARN = re.compile(r"arn:aws[a-z-]{0,20}:([a-z0-9-]{1,32}):([a-z0-9-]{0,32}):(\d{0,12}):([^:]{1,255})", re.ASCII)
 # CreateQueue: alphanumeric characters, hyphens and underscores; a FIFO queue's name ends in .fifo besides.
 _STANDARD_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
 _FIFO_NAME = re.compile(r"[A-Za-z0-9_-]{1,75}\.fifo", re.ASCII)
+_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 _MIX = 0x9E3779B97F4A7C15
 _64_BITS = 2**64 - 1
 
@@ -71,6 +73,16 @@ def message_uuid(message_id: int) -> str:
     return (
         f"{mixed >> 32:08x}-{mixed >> 16 & 0xFFFF:04x}-4{mixed & 0xFFF:03x}-{variant:04x}-{message_id & 2**48 - 1:012x}"
     )
+
+
+def checked_id(parameter: str, given: str | None) -> str | None:
+    """An id of a group, for deduplication or of an attempt; None where none is given. Raises SqsError."""
+    if not given:
+        return None
+    if not _ID.fullmatch(given):
+        allowed = f"{parameter} can only include alphanumeric and punctuation characters. 1 to 128 in length."
+        raise invalid_value(parameter, given, allowed)
+    return given
 
 
 def sequence_number(message_id: int) -> str:

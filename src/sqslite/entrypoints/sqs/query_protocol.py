@@ -15,7 +15,9 @@ from sqslite.entrypoints.sqs.inputs import Input, InputT
 
 CONTENT_TYPE = b"text/xml"
 FORM = b"application/x-www-form-urlencoded"
-NAMESPACE = "http://queue.amazonaws.com/doc/2012-11-05/"
+VERSION = "2012-11-05"
+# Clients that speak an old one look for the names in its namespace.
+VERSIONS = ("2007-05-01", "2008-01-01", "2009-02-01", "2011-10-01", VERSION)
 # A batch of ten messages with ten attributes each has about 350 fields.
 FIELDS_MAX = 5_000
 DEPTH_MAX = 8
@@ -23,7 +25,7 @@ DEPTH_MAX = 8
 NO_ACTION = b"<UnknownOperationException/>\n"
 
 Tree = dict[str, Any]
-_NUMBER = re.compile(r"[0-9]{1,6}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 # What XML 1.0 has no way to write; SQS refuses such bodies, but other wires do not.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ESCAPED = {"\r": "&#xD;"}
@@ -97,22 +99,22 @@ def read(parameters: Mapping[str, str], shape: type[InputT]) -> InputT:
         raise SqsError(Kind.MALFORMED_INPUT, _malformed(str(fault))) from None
 
 
-def answer(action: str, result: dict[str, Any] | None, request_id: str) -> bytes:
-    """The body of an answer; `result` None where the action has none at all."""
+def answer(action: str, result: dict[str, Any] | None, request_id: str, version: str = VERSION) -> bytes:
+    """The body of an answer in that version's namespace; `result` None where the action has none at all."""
     inside = "" if result is None else _element(f"{action}Result", _members(action, result))
     metadata = f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
     return (
-        f'<?xml version="1.0"?><{action}Response xmlns="{NAMESPACE}">{inside}{metadata}</{action}Response>'
+        f'<?xml version="1.0"?><{action}Response xmlns="{_namespace(version)}">{inside}{metadata}</{action}Response>'
     ).encode()
 
 
-def refusal(error: SqsError, request_id: str) -> bytes:
-    """The body of a refusal."""
+def refusal(error: SqsError, request_id: str, version: str = VERSION) -> bytes:
+    """The body of a refusal in that version's namespace."""
     wrong = error.wrong
     told = (_text("Type", wrong.fault), _text("Code", wrong.code), _text("Message", sentence(error)))
     inside = "".join((*told, "<Detail/>"))
     return (
-        f'<?xml version="1.0"?><ErrorResponse xmlns="{NAMESPACE}"><Error>{inside}</Error>'
+        f'<?xml version="1.0"?><ErrorResponse xmlns="{_namespace(version)}"><Error>{inside}</Error>'
         f"<RequestId>{request_id}</RequestId></ErrorResponse>"
     ).encode()
 
@@ -121,6 +123,10 @@ def sentence(error: SqsError) -> str:
     """The sentence of a refusal, in this protocol's words."""
     said = str(error)
     return f"{said.removesuffix('.')} for this wsdl version." if error.kind is Kind.NO_QUEUE else said
+
+
+def _namespace(version: str) -> str:
+    return f"http://queue.amazonaws.com/doc/{version if version in VERSIONS else VERSION}/"
 
 
 def _tree(parameters: Mapping[str, str]) -> Tree:
@@ -177,8 +183,13 @@ def _listed(items: list[Any], flat: Listed) -> list[Any]:
 
 
 def _mapped(items: list[Any], flat: Mapped) -> Tree:
-    pairs = [item for item in items if isinstance(item, dict) and isinstance(item.get(flat.key), str)]
-    return {item[flat.key]: _value(item.get(flat.value), flat.shape) for item in pairs}
+    # A pair without a name is one with an empty name, which is refused like any other.
+    pairs = [item if isinstance(item, dict) else {} for item in items]
+    return {_name(item.get(flat.key)): _value(item.get(flat.value), flat.shape) for item in pairs}
+
+
+def _name(given: Any) -> str:
+    return given if isinstance(given, str) else ""
 
 
 def _value(item: Any, shape: type[Input] | None) -> Any:

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
-from sqslite.domain.limits import ATTEMPT_ID_CHARS_MAX, SECOND_MS
+from sqslite.domain.limits import SECOND_MS
 from sqslite.domain.messages import BodyKind, Delivery, Message
 from sqslite.domain.queues import Queue
 from sqslite.entrypoints.http.parking import unless_gone
@@ -13,7 +13,7 @@ from sqslite.entrypoints.sqs.calls import Answer, Call
 from sqslite.entrypoints.sqs.errors import invalid_value, unknown_attribute
 from sqslite.entrypoints.sqs.inputs import text, texts
 from sqslite.entrypoints.sqs.message_attributes import TRACE_HEADER
-from sqslite.entrypoints.sqs.names import message_uuid, sequence_number
+from sqslite.entrypoints.sqs.names import checked_id, message_uuid, sequence_number
 from sqslite.entrypoints.sqs.queue_attributes import KNOWN, visibility_s
 
 MESSAGES_MAX = 10
@@ -71,10 +71,7 @@ def _attempt_id(queue: Queue, attempt_id: str | None) -> str | None:
         raise invalid_value(
             parameter, attempt_id, "The request include parameter that is not valid for this queue type."
         )
-    if len(attempt_id) > ATTEMPT_ID_CHARS_MAX or not attempt_id.isascii() or not attempt_id.isprintable():
-        allowed = f"{parameter} can only include alphanumeric and punctuation characters. 1 to 128 in length."
-        raise invalid_value(parameter, attempt_id, allowed)
-    return attempt_id
+    return checked_id(parameter, attempt_id)
 
 
 def _in_order(queue: Queue, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:

@@ -1,7 +1,5 @@
 """SendMessage and SendMessageBatch."""
 
-import re
-
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -14,14 +12,13 @@ from sqslite.entrypoints.sqs.calls import Answer, Call
 from sqslite.entrypoints.sqs.errors import Kind, SqsError, from_domain, invalid, invalid_value, missing
 from sqslite.entrypoints.sqs.inputs import text
 from sqslite.entrypoints.sqs.message_attributes import INVALID_CHARACTERS, is_allowed
-from sqslite.entrypoints.sqs.names import message_uuid, sequence_number
+from sqslite.entrypoints.sqs.names import checked_id, message_uuid, sequence_number
 
 DELAY_S_MAX = 900
 BATCH_BYTES_MAX = BODY_BYTES_MAX_DEFAULT
 NEEDS_DEDUP_ID = (
     "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly"
 )
-_FIFO_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 ENTRY = "SendMessageBatchRequestEntry"
 
 
@@ -36,6 +33,7 @@ class Outgoing(Struct, frozen=True):
 async def send_message(call: Call, sent: inputs.SendMessage) -> Answer:
     """Send a message."""
     queue = await call.queue(sent.queue_url)
+    message_attributes.check_no_lists(sent, "SendMessage")
     outgoing = _read(queue, sent, "MessageBody")
     _check_size(queue, outgoing, call)
     (outcome,) = await _enqueue(call, queue, [outgoing])
@@ -48,6 +46,8 @@ async def send_message_batch(call: Call, sent: inputs.SendMessageBatch) -> Answe
     """Send up to ten messages; a bad one fails alone."""
     queue = await call.queue(sent.queue_url)
     entries = batches.checked(sent.entries, ENTRY)
+    for entry in entries.values():
+        message_attributes.check_no_lists(entry, "SendMessageBatch")
     if queue.settings.fifo:
         # AWS refuses the whole batch for these two, and under another code than a single message.
         for entry in entries.values():
@@ -144,7 +144,7 @@ def _delay_ms(queue: Queue, delay_s: int | None) -> int | None:
 def _group_id(queue: Queue, group_id: str | None) -> str | None:
     if not group_id and queue.settings.fifo:
         raise missing("MessageGroupId")
-    return _checked_id("MessageGroupId", group_id)
+    return checked_id("MessageGroupId", group_id)
 
 
 def _dedup_id(queue: Queue, dedup_id: str | None) -> str | None:
@@ -156,19 +156,7 @@ def _dedup_id(queue: Queue, dedup_id: str | None) -> str | None:
         )
     if not dedup_id and queue.settings.fifo and not queue.settings.dedup_by_content:
         raise invalid(NEEDS_DEDUP_ID)
-    return _checked_id("MessageDeduplicationId", dedup_id)
-
-
-def _checked_id(parameter: str, given: str | None) -> str | None:
-    if not given:
-        return None
-    if not _FIFO_ID.fullmatch(given):
-        raise invalid_value(
-            parameter,
-            given,
-            f"{parameter} can only include alphanumeric and punctuation characters. 1 to 128 in length.",
-        )
-    return given
+    return checked_id("MessageDeduplicationId", dedup_id)
 
 
 def _size_fault(queue: Queue, outgoing: Outgoing, call: Call) -> SqsError | None:
