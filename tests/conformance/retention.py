@@ -73,8 +73,11 @@ class Retention:
         assert await world.store.expire(10) == 1
 
     @pytest.mark.parametrize("retention_ms", [3 * KEPT_MS, RETENTION_FOREVER])
-    async def test_dead_letters_are_kept_from_their_first_enqueue(self, world: World, retention_ms: int):
-        queue, dlq = await world.queue(), await world.queue("dead")
+    @pytest.mark.parametrize("fifo", [False, True])
+    async def test_dead_letters_are_kept_from_their_first_enqueue_in_fifo_queues_from_the_move(
+        self, world: World, retention_ms: int, fifo: bool
+    ):
+        queue, dlq = await world.queue_with("orders", fifo=fifo), await world.queue_with("dead", fifo=fifo)
         await world.enqueue(queue, message(retention_ms=2 * KEPT_MS))
         enqueued_at = world.now
         await world.claim_one(queue, KEPT_MS)
@@ -84,4 +87,5 @@ class Retention:
         assert await world.store.settle(queue.partition_id, [moved]) == [True]
         (dead,) = await world.messages(dlq)
         assert dead.enqueued_at == enqueued_at
-        assert dead.expires_at == (enqueued_at + ms(retention_ms) if retention_ms else None)
+        kept_since = world.now if fifo else enqueued_at
+        assert dead.expires_at == (kept_since + ms(retention_ms) if retention_ms else None)

@@ -282,7 +282,9 @@ class Model:
                 return True
             case DeadLetter(dlq):
                 known.origin = (known.queue, known.delivery_count)
-                self.moved(known, dlq, dlq, self.end(known.enqueued_at, dead_ms))
+                self.moved(
+                    known, dlq, dlq, self.end(self.clock.now() if QUEUES[dlq].fifo else known.enqueued_at, dead_ms)
+                )
             case requeue:
                 known.lease_until = None
                 known.not_before = self.clock.now() + ms(requeue.after_ms)

@@ -162,8 +162,9 @@ async def test_attributes_are_chosen_by_name(sqs: Sqs):
     for names in (["Foobar"], ["QueueArn", "Foobar"], ["All", "Foobar"]):
         with sqs.refuses("InvalidAttributeName", "Unknown Attribute Foobar."):
             await sqs.attributes(url, *names)
-    with sqs.refuses("InvalidAttributeName", "Unknown Attribute ."):
-        await sqs.attributes(url, "")
+    for nothing in ([""], []):
+        with sqs.refuses("InvalidAttributeName", "Unknown Attribute ."):
+            await sqs("GetQueueAttributes", QueueUrl=url, AttributeNames=nothing)
 
 
 @pytest.mark.parametrize("name", ["Foo", "QueueArn", "CreatedTimestamp", "ApproximateNumberOfMessages", "All"])

@@ -66,7 +66,8 @@ class MoveToDlq(Struct, frozen=True):
     It keeps id, body, attributes, group, `dedup_id`, `enqueued_at`, `max_retries` and `trace_id`, has `dlq_kept` as its
     own DLQ, starts there with no deliveries (`deliveries_before` grows by those it had), and records its origin queue
     and delivery count.
-    It is kept until `enqueued_at` + `retention_ms`; 0 means for ever.
+    It is kept until `enqueued_at` + `retention_ms`, in a FIFO queue until `not_before` + `retention_ms`; 0 means for
+    ever.
     Not applied where the partition of `dlq` was dropped meanwhile.
     """
 
@@ -75,6 +76,14 @@ class MoveToDlq(Struct, frozen=True):
     not_before: datetime
     retention_ms: int
     error: str | None = None
+
+    @property
+    def kept_since(self) -> datetime | None:
+        """From when its retention counts; None: from its `enqueued_at`.
+
+        SQS developer guide, dead-letter queue retention: the enqueue timestamp resets for FIFO queues only.
+        """
+        return self.not_before if self.dlq.settings.fifo else None
 
     @property
     def dlq_kept(self) -> str | None:

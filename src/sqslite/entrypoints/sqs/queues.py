@@ -98,6 +98,9 @@ async def purge_queue(call: Call, asked: inputs.OfQueue) -> None:
 async def get_queue_attributes(call: Call, asked: inputs.GetQueueAttributes) -> Answer:
     """Attributes of the queue: those named, or All."""
     names = texts(asked.attribute_names)
+    if asked.attribute_names is not None and not names:
+        # AWS takes a list of none for one of an empty name.
+        names = [""]
     for name in names:
         if name not in queue_attributes.KNOWN:
             raise unknown_attribute(name)

@@ -224,7 +224,8 @@ class MemoryMessages:
         else:
             row.origin_queue = settlement.lease.queue
             row.origin_delivery_count = row.delivery_count
-            kept_until = row.enqueued_at + ms(settlement.retention_ms) if settlement.retention_ms else None
+            kept_since = settlement.kept_since or row.enqueued_at
+            kept_until = kept_since + ms(settlement.retention_ms) if settlement.retention_ms else None
             move(self._state, row, settlement.dlq, settlement.dlq_kept, settlement.not_before, kept_until)
         return True
 

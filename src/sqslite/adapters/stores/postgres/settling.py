@@ -69,4 +69,5 @@ def _moved(moves: Sequence[MoveToDlq]) -> tuple[list[object], ...]:
         [move.lease.queue for move in moves],
         [move.retention_ms for move in moves],
         [move.dlq_kept for move in moves],
+        [move.kept_since for move in moves],
     )

@@ -94,6 +94,7 @@ async def _move(
                 **groups.membership(move.dlq, group_id),
                 "not_before": stored_instant(move.not_before),
                 "retention": move.retention_ms * 1_000,
+                "kept_since": move.kept_since and stored_instant(move.kept_since),
                 "error": move.error,
                 "queue": move.lease.queue,
             }

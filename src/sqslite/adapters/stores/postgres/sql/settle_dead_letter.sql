@@ -1,13 +1,13 @@
 WITH unchanged AS MATERIALIZED (
     SELECT
         m.ctid AS spot, settled.not_before, settled.error, settled.dlq_partition_id, settled.grouped, settled.queue,
-        settled.retention_ms, settled.dlq_kept
+        settled.retention_ms, settled.dlq_kept, settled.kept_since
     FROM unnest(
         $2::bigint[], $3::bytea[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::bigint[], $8::boolean[],
-        $9::text[], $10::bigint[], $11::text[]
+        $9::text[], $10::bigint[], $11::text[], $12::timestamptz[]
     ) AS settled (
         id, receipt_secret, lease_until, not_before, error, dlq_partition_id, grouped, queue, retention_ms,
-        dlq_kept
+        dlq_kept, kept_since
     )
     INNER JOIN sqslite.messages AS m
         ON m.id = settled.id AND m.receipt_secret = settled.receipt_secret AND m.lease_until = settled.lease_until
@@ -29,7 +29,7 @@ taken AS (
         m.id, m.receipt_secret, m.body, m.body_kind, m.attributes, m.enqueued_at, m.delivery_count,
         m.deliveries_before, m.max_retries, m.trace_id, m.group_id, m.group_label, m.dedup_id, m.last_error,
         unchanged.dlq_partition_id, unchanged.grouped, unchanged.queue, unchanged.not_before, unchanged.error,
-        unchanged.retention_ms, unchanged.dlq_kept
+        unchanged.retention_ms, unchanged.dlq_kept, unchanged.kept_since
 ),
 kept AS (
     INSERT INTO sqslite.messages
@@ -37,8 +37,8 @@ kept AS (
         max_retries, dlq, trace_id, group_id, group_label, dedup_id, last_error, origin_queue, origin_delivery_count)
     SELECT
         id, dlq_partition_id, body, body_kind, attributes, enqueued_at, not_before,
-        enqueued_at + nullif(retention_ms, 0) * interval '1 millisecond', deliveries_before + delivery_count,
-        max_retries, dlq_kept, trace_id, CASE WHEN grouped THEN coalesce(group_id, group_label, '') END,
+        coalesce(kept_since, enqueued_at) + nullif(retention_ms, 0) * interval '1 millisecond',
+        deliveries_before + delivery_count, max_retries, dlq_kept, trace_id, CASE WHEN grouped THEN coalesce(group_id, group_label, '') END,
         CASE WHEN NOT grouped THEN coalesce(nullif(group_id, ''), group_label) END, dedup_id,
         coalesce(error, last_error), queue, delivery_count
     FROM taken
