@@ -26,7 +26,9 @@ from sqslite.entrypoints.settings import VARIABLES, Settings, SettingsError, Var
 from sqslite.wire import queue_shapes, shapes
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
+)
 REST = ROOT / "docs" / "rest.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 
