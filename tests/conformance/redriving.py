@@ -32,6 +32,7 @@ class Redriving:
             to="orders",
             max_per_second=7,
             limit=9,
+            to_move=8,
             # The clock of a node that is wrong.
             created_at=world.now - timedelta(hours=1),
         )
@@ -43,6 +44,7 @@ class Redriving:
             to="orders",
             max_per_second=7,
             limit=9,
+            to_move=8,
             created_at=world.now,
         )
         other = await begun_task(world, await world.queue("other"))

@@ -132,7 +132,9 @@ def node(
         tally=tally,
         administration=administration,
         inspection=QueueInspection(backend.stats, administration, tally, defaults),
-        redriving=Redriving(backend.redrives, administration, directory, clock, observer, wakeups, defaults),
+        redriving=Redriving(
+            backend.redrives, backend.stats, administration, directory, clock, observer, wakeups, defaults
+        ),
     )
 
 

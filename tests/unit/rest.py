@@ -89,7 +89,7 @@ async def rest(
         defaults,
     )
     administration = QueueAdministration(backend.catalog, directory, wakeups, tally, defaults)
-    redriving = Redriving(backend.redrives, administration, directory, clock, metrics, wakeups, defaults)
+    redriving = Redriving(backend.redrives, backend.stats, administration, directory, clock, metrics, wakeups, defaults)
     ports = Ports(
         service=service,
         administration=administration,

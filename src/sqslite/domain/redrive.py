@@ -35,11 +35,13 @@ class RedriveTask(Struct, frozen=True, kw_only=True):
 class Redrive(RedriveTask, frozen=True, kw_only=True):
     """A redrive task as a store keeps it.
 
+    `to_move` is about how many messages there were to be moved when it began.
     `position_at` and `position_id` say how far it has come (None: not begun).
     `taken` counts the times that a node took the task on: the guard of its writes.
     """
 
     partition_id: int
+    to_move: int = 0
     position_at: datetime | None = None
     position_id: int = 0
     taken: int = 0

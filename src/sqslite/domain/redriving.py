@@ -13,7 +13,7 @@ from sqslite.domain.directory import QueueDirectory
 from sqslite.domain.errors import InvalidValue, RedriveConflict, RedriveNotFound
 from sqslite.domain.limits import SECOND_MS, ms
 from sqslite.domain.messages import Message
-from sqslite.domain.ports import Clock, Move, Observer, Position, Redrives, Wakeups
+from sqslite.domain.ports import Clock, Move, Observer, Position, QueueStats, Redrives, Wakeups
 from sqslite.domain.queues import Defaults, Queue
 from sqslite.domain.redrive import Redrive, RedriveState
 
@@ -39,6 +39,7 @@ class Redriving:
     def __init__(
         self,
         redrives: Redrives,
+        stats: QueueStats,
         administration: QueueAdministration,
         directory: QueueDirectory,
         clock: Clock,
@@ -47,6 +48,7 @@ class Redriving:
         defaults: Defaults,
     ) -> None:
         self._redrives = redrives
+        self._stats = stats
         self._administration = administration
         self._directory = directory
         self._clock = clock
@@ -71,6 +73,7 @@ class Redriving:
             limits.check_range("max_per_second", max_per_second, 1, limits.REDRIVE_RATE_MAX)
         if limit is not None:
             limits.check_range("limit", limit, 1, limits.MESSAGE_ID_MAX)
+        (depth,) = await self._stats.depths([queue])
         return await self._redrives.create(
             Redrive(
                 queue=name,
@@ -78,6 +81,7 @@ class Redriving:
                 to=to,
                 max_per_second=max_per_second,
                 limit=limit,
+                to_move=depth.ready if limit is None else min(depth.ready, limit),
                 created_at=self._clock.now(),
             )
         )

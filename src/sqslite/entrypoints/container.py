@@ -109,6 +109,7 @@ class Container(containers.DeclarativeContainer):
     redriving = providers.Singleton(
         Redriving,
         backend.provided.redrives,
+        backend.provided.stats,
         administration,
         directory,
         clock,

@@ -181,6 +181,22 @@ async def test_a_task_that_is_over_cannot_be_cancelled(sqs: Sqs):
     assert await sqs("StartMessageMoveTask", SourceArn=f"{ARN}dead") != started
 
 
+async def test_how_many_there_were_to_move_is_what_was_there_when_the_task_began(sqs: Sqs):
+    _, dlq = await dead_letters(sqs, 3)
+    started = await sqs("StartMessageMoveTask", SourceArn=f"{ARN}dead", MaxNumberOfMessagesPerSecond=1)
+    await sqs.send(dlq, "late")
+    assert (await latest(sqs))["ApproximateNumberOfMessagesToMove"] == 3
+    async with carried_out(sqs):
+        await sqs.own.advance(500)
+        told = await sqs("CancelMessageMoveTask", TaskHandle=started["TaskHandle"])
+    for message in await sqs.receive(dlq):
+        await sqs.delete(dlq, message)
+    task = await latest(sqs)
+    moved = told["ApproximateNumberOfMessagesMoved"]
+    assert (task["Status"], task["ApproximateNumberOfMessagesMoved"]) == ("CANCELLED", moved)
+    assert task["ApproximateNumberOfMessagesToMove"] == 3
+
+
 def handle(**said: str) -> str:
     return base64.b64encode(json.dumps(said).encode()).decode()
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from sqslite.domain.errors import RedriveConflict, RedriveNotFound
 from sqslite.domain.queues import Queue
-from sqslite.domain.redrive import RedriveState, RedriveTask
+from sqslite.domain.redrive import Redrive, RedriveState
 from sqslite.entrypoints.sqs import inputs
 from sqslite.entrypoints.sqs.calls import Answer, Call
 from sqslite.entrypoints.sqs.errors import Kind, SqsError, invalid, invalid_value, missing
@@ -68,7 +68,7 @@ async def list_message_move_tasks(call: Call, asked: inputs.ListMessageMoveTasks
     if not 1 <= limit <= TASKS_MAX:
         raise invalid_value("MaxResults", limit, f"You must specify a value between 1 and {TASKS_MAX}.")
     tasks = (await call.ports.redriving.page(source.name))[:limit]
-    return {"Results": [await _shown(call, task) for task in tasks]}
+    return {"Results": [_shown(call, task) for task in tasks]}
 
 
 async def cancel_message_move_task(call: Call, asked: inputs.CancelMessageMoveTask) -> Answer:
@@ -109,9 +109,7 @@ async def _queue_of(call: Call, parameter: str, given: Text) -> Queue:
     return queue
 
 
-async def _shown(call: Call, task: RedriveTask) -> dict[str, Any]:
-    depth, _ = await call.ports.inspection.stats(task.queue)
-    left = 0 if task.state is RedriveState.COMPLETED else depth.ready
+def _shown(call: Call, task: Redrive) -> dict[str, Any]:
     shown: dict[str, Any] = {"Status": STATUS[task.state], "SourceArn": call.place.arn(task.queue)}
     if task.state is RUNNING:
         shown["TaskHandle"] = _handle(call, task)
@@ -120,12 +118,13 @@ async def _shown(call: Call, task: RedriveTask) -> dict[str, Any]:
     if task.max_per_second is not None:
         shown["MaxNumberOfMessagesPerSecond"] = task.max_per_second
     shown["ApproximateNumberOfMessagesMoved"] = task.moved
-    shown["ApproximateNumberOfMessagesToMove"] = task.moved + left
+    # It was counted before the task began: some may have come in between.
+    shown["ApproximateNumberOfMessagesToMove"] = max(task.to_move, task.moved)
     shown["StartedTimestamp"] = int(task.created_at.timestamp() * 1_000)
     return shown
 
 
-def _handle(call: Call, task: RedriveTask) -> str:
+def _handle(call: Call, task: Redrive) -> str:
     said = msgspec.json.encode(Handle(message_uuid(task.id), call.place.arn(task.queue)))
     return base64.b64encode(said).decode()
 

@@ -27,6 +27,7 @@ class PostgresRedrives:
             redrive.to,
             redrive.max_per_second,
             redrive.limit,
+            redrive.to_move,
         )
         if not rows:
             raise RedriveConflict(f"a redrive of queue {redrive.queue} is running already")

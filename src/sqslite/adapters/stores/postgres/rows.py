@@ -16,7 +16,7 @@ MESSAGE_COLUMNS = (
 QUEUE_COLUMNS = "name, partition_id, settings::text, paused, created_at, changed_at, purged_at"
 REDRIVE_COLUMNS = (
     "id, queue, partition_id, destination, max_per_second, count_max, state, moved, created_at, ended_at, "
-    "position_at, position_id, taken"
+    "position_at, position_id, taken, to_move"
 )
 
 _KINDS = {kind.value: kind for kind in BodyKind}
@@ -98,4 +98,5 @@ def redrive_from(row: TupleRow) -> Redrive:
         position_at=row[10],
         position_id=row[11],
         taken=row[12],
+        to_move=row[13],
     )

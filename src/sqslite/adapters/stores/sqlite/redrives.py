@@ -43,6 +43,7 @@ class SqliteRedrives:
                 "destination": redrive.to,
                 "max_per_second": redrive.max_per_second,
                 "count_max": redrive.limit,
+                "to_move": redrive.to_move,
                 "created_at": self._now(),
             }
             for running in await writer.execute_fetchall(_SQL["redrive_running"], asked):

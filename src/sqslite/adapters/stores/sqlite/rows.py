@@ -116,4 +116,5 @@ def redrive_of(row: sqlite3.Row) -> Redrive:
         position_at=optional_instant_of(row["position_at"]),
         position_id=row["position_id"],
         taken=row["taken"],
+        to_move=row["to_move"],
     )

@@ -10,4 +10,4 @@ WHERE id = (
 )
 RETURNING
     id, partition_id, queue, destination, max_per_second, count_max, state, moved, created_at, ended_at, position_at,
-    position_id, taken
+    position_id, taken, to_move
