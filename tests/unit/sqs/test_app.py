@@ -93,6 +93,15 @@ async def test_no_action_at_all_is_an_unknown_operation(api: Sqs, headers: dict)
         assert (answer.status_code, answer.content) == (404, query_protocol.NO_ACTION)
 
 
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"])
+async def test_other_methods_than_get_and_post_do_nothing(api: Sqs, method: str):
+    url = await api.create()
+    for headers, query in ((target("DeleteQueue"), ""), ({}, "?Action=DeleteQueue")):
+        answer = await api.http.request(method, f"{url}{query}", headers=headers)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "text/xml")
+    assert (await api("ListQueues"))["QueueUrls"] == [url]
+
+
 async def test_an_action_without_its_parameters(api: Sqs):
     told = xml(await get(api, await api.create(), Action="SendMessage"))
     assert (told["Code"], told["Message"]) == (

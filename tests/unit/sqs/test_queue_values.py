@@ -222,6 +222,46 @@ async def test_other_words_are_neither(sqs: Sqs, name: str, word: str):
         await sqs.create("orders.fifo", **{name: word})
 
 
+SCOPE, LIMIT = "DeduplicationScope", "FifoThroughputLimit"
+FIFO = [
+    ({SCOPE: "queue"}, None),
+    ({SCOPE: "messageGroup"}, None),
+    ({SCOPE: "queue", LIMIT: "perQueue"}, None),
+    ({SCOPE: "messageGroup", LIMIT: "perQueue"}, None),
+    ({SCOPE: "messageGroup", LIMIT: "perMessageGroupId"}, None),
+    ({LIMIT: "perMessageGroupId", SCOPE: "messageGroup"}, None),
+    ({LIMIT: "perQueue"}, None),
+    ({LIMIT: "perMessageGroupId"}, LIMIT),
+    ({SCOPE: "queue", LIMIT: "perMessageGroupId"}, LIMIT),
+    *(({SCOPE: bad}, SCOPE) for bad in ("", "MessageGroup", "perQueue", " queue")),
+    *(({LIMIT: bad}, LIMIT) for bad in ("", "PerQueue", "messageGroup", "perQueue ")),
+]
+
+
+@pytest.mark.parametrize(("attributes", "refused"), FIFO)
+async def test_the_attributes_of_high_throughput_go_together(sqs: Sqs, attributes: dict, refused: str | None):
+    url = await sqs.create("old.fifo")
+    for action, members in (
+        ("SetQueueAttributes", {"QueueUrl": url, "Attributes": attributes}),
+        ("CreateQueue", {"QueueName": "new.fifo", "Attributes": {"FifoQueue": "true", **attributes}}),
+    ):
+        if refused is None:
+            await sqs(action, **members)
+            assert await sqs.attributes(members.get("QueueUrl", "new.fifo"), *attributes) == attributes
+        else:
+            with sqs.refuses("InvalidAttributeValue"):
+                await sqs(action, **members)
+
+
+@pytest.mark.parametrize("name", ["ContentBasedDeduplication", SCOPE, LIMIT, "FifoQueue"])
+@pytest.mark.parametrize("value", ["true", "false", "queue", ""])
+async def test_a_standard_queue_takes_no_fifo_attribute_whatever_its_value(sqs: Sqs, name: str, value: str):
+    url = await sqs.create()
+    with sqs.refuses("InvalidAttributeName"):
+        await sqs("SetQueueAttributes", QueueUrl=url, Attributes={name: value})
+    assert await sqs.attributes(url, name) == {}
+
+
 # Encryption
 
 

@@ -28,6 +28,7 @@ from sqslite.entrypoints.sqs.signature import SignatureRefused, SignedRequest
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 UNKNOWN = "(unknown)"
+_METHODS = ("POST", "GET")
 _ACTION_CHARS_MAX = 64
 _HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,255}")
 _REGION = re.compile(r"Credential=[^/]{1,128}/[0-9]{8}/([a-z0-9-]{1,32})/")
@@ -84,6 +85,8 @@ class SqsApp:
         self._answered(scope["method"], route, status, perf_counter() - started_s)  # type: ignore[typeddict-item]
 
     async def _answer(self, scope: Any, receive: Receive, request_id: str) -> tuple[str, Written]:
+        if scope["method"] not in _METHODS:
+            return f"sqs:{UNKNOWN}", _no_action()
         headers: Headers = dict(scope["headers"])
         target = headers.get(b"x-amz-target")
         asked = Asked(_named(target), None, is_json=True) if target is not None else None
@@ -92,7 +95,7 @@ class SqsApp:
             body = await read_bytes(incoming, self._bytes_max)
             asked = asked or _asked_in_query(scope, headers, body)
             if asked is None:
-                return f"sqs:{UNKNOWN}", (404, _content(query_protocol.CONTENT_TYPE), query_protocol.NO_ACTION)
+                return f"sqs:{UNKNOWN}", _no_action()
             result = await self._result(asked, scope, headers, body, incoming)
             return asked.route, _written(asked, result, request_id)
         except Exception as caught:
@@ -181,6 +184,10 @@ def _refused(asked: Asked, error: SqsError, request_id: str) -> Written:
 
 def _version(asked: Asked) -> str:
     return str((asked.parameters or {}).get("Version", query_protocol.VERSION))
+
+
+def _no_action() -> Written:
+    return 404, _content(query_protocol.CONTENT_TYPE), query_protocol.NO_ACTION
 
 
 def _content(content_type: bytes) -> list[tuple[bytes, bytes]]:
