@@ -206,11 +206,19 @@ async def test_who_may_call_is_asked_and_may_use_its_queues_only():
             await sqs.create()
         sqs.http.headers["authorization"] = "yes"
         url = await sqs.create()
-        await sqs.own.create("theirs")
+        await sqs.own.create("theirs", dlq="orders")
+        await sqs.own.create("ours", dlq="orders")
+        sources = await sqs("ListDeadLetterSourceQueues", QueueUrl=url)
+        assert sources == {"queueUrls": [url.replace("orders", "ours")]}
+        await sqs("DeleteQueue", QueueUrl="ours")
+        redrive = {"RedrivePolicy": json.dumps({"deadLetterTargetArn": f"{ARN}theirs", "maxReceiveCount": 1})}
         assert await sqs("ListQueues") == {"QueueUrls": [url]}
         for action, fields in (
             ("SendMessage", {"QueueUrl": "theirs", "MessageBody": "x"}),
             ("CreateQueue", {"QueueName": "theirs"}),
+            ("CreateQueue", {"QueueName": "ones", "Attributes": redrive}),
+            ("SetQueueAttributes", {"QueueUrl": url, "Attributes": redrive}),
+            ("StartMessageMoveTask", {"SourceArn": f"{ARN}orders", "DestinationArn": f"{ARN}theirs"}),
             ("GetQueueUrl", {"QueueName": "theirs"}),
             ("DeleteQueue", {"QueueUrl": "theirs"}),
             ("ListMessageMoveTasks", {"SourceArn": f"{ARN}theirs"}),

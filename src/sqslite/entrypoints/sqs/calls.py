@@ -1,6 +1,6 @@
 """What every action needs: the use cases it speaks to, who calls, and which queue is meant."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
 
@@ -55,6 +55,12 @@ class Call(Struct, frozen=True, kw_only=True):
                 f"User: {self.caller.id} is not authorized to perform this operation on resource: "
                 f"{self.place.arn(queue)}",
             )
+
+    def urls(self, queues: Sequence[Queue]) -> list[str]:
+        """The URLs of those of the queues that the caller may use."""
+        return [
+            self.place.url(queue.name) for queue in queues if self.caller is None or self.caller.may_use(queue.name)
+        ]
 
     def queue_name(self, url: Text) -> str:
         """The name of the queue that the call is about. Raises SqsError."""

@@ -70,7 +70,7 @@ async def list_queues(call: Call, asked: inputs.ListQueues) -> Answer:
     if prefix and not is_standard_name(prefix.replace(".", "_")):
         return {}
     found = await call.ports.administration.page(prefix, after, limit)
-    urls = [call.place.url(queue.name) for queue in found if call.caller is None or call.caller.may_use(queue.name)]
+    urls = call.urls(found)
     answer: Answer = {"QueueUrls": urls} if urls else {}
     # Without MaxResults there is one page of at most 1,000.
     if asked.max_results is not None and len(found) == limit:
@@ -134,7 +134,7 @@ async def list_dead_letter_source_queues(call: Call, asked: inputs.ListDeadLette
     after = page_start(asked.next_token)
     queue = await call.queue(asked.queue_url)
     found = await call.ports.administration.sources(queue.name, after, limit)
-    answer: Answer = {"queueUrls": [call.place.url(source.name) for source in found]}
+    answer: Answer = {"queueUrls": call.urls(found)}
     if asked.max_results is not None and len(found) == limit:
         last = found[-1].name
         if await call.ports.administration.sources(queue.name, last, 1):
@@ -196,6 +196,7 @@ async def _check_dead_letters(call: Call, name: str, settings: QueueSettings, gi
     policy = given.get(policies.REDRIVE)
     if not policy or settings.dlq is None:
         return
+    call.check_rights(settings.dlq)
     if settings.dlq == name:
         raise policies.redrive_fault(policy, "Dead-letter queue cannot be the source queue itself.")
     if settings.fifo != settings.dlq.endswith(".fifo"):
