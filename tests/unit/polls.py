@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.wakeups.local import LocalWakeups
+from sqslite.domain.asker import Asker
 from sqslite.domain.messages import Delivery
 from sqslite.domain.ports import Store
 from tests.unit.node import Node, node
@@ -24,10 +25,10 @@ async def parked(
     limit: int = 1,
     wait_ms: int | None = 20_000,
     queue: str = "orders",
-    wanted: Callable[[], bool] = lambda: True,
+    asker: Asker | None = None,
 ) -> Poll:
     """A poll that has found nothing and waits."""
-    poll = asyncio.ensure_future(on.service.claim(queue, limit, None, wait_ms, wanted))
+    poll = asyncio.ensure_future(on.service.claim(queue, limit, None, wait_ms, asker))
     await settled()
     assert not poll.done()
     return poll

@@ -10,6 +10,7 @@ import pytest
 from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.stores.faulty import Fault, FaultyStore
 from sqslite.adapters.stores.intercepted import InterceptedStore
+from sqslite.domain.asker import Asker
 from sqslite.domain.errors import InvalidValue, StoreUnavailable
 from sqslite.domain.limits import WAIT_MS_MAX
 from sqslite.domain.ports import Store
@@ -79,16 +80,19 @@ async def test_a_waiter_that_takes_all_it_may_wakes_the_next():
     assert [ids(poll) for poll in polls] == [sent[:2], sent[2:4], sent[4:]]
 
 
-@pytest.mark.parametrize("wanted", [True, False])
-async def test_a_wake_up_that_is_passed_on_is_no_news_for_other_nodes(wanted: bool):
+@pytest.mark.parametrize("stays", [True, False])
+async def test_a_wake_up_that_is_passed_on_is_no_news_for_other_nodes(stays: bool):
     clock = VirtualClock()
     wakeups = NotedWakeups(clock)
     own = node(clock=clock, wakeups=wakeups)
-    first, second = await parked(own, wanted=lambda: wanted), await parked(own)
+    client = Asker()
+    first, second = await parked(own, asker=client), await parked(own)
     sent = await own.neighbour().enqueue(message(), message())
     wakeups.notify("orders", 1)
+    if not stays:
+        client.leave()
     await settled()
-    assert [one for poll in (first, second) for one in ids(poll)] == (sent if wanted else sent[:1])
+    assert [one for poll in (first, second) for one in ids(poll)] == (sent if stays else sent[:1])
     assert wakeups.told == [("orders", 1)]
 
 

@@ -1,10 +1,13 @@
 """Long polls whose clients hang up, and long polls over REST."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
+from sqslite.adapters.wakeups import local
+from sqslite.domain.asker import Asker
+from sqslite.domain.errors import Overloaded
 from sqslite.domain.limits import ms
 from sqslite.domain.messages import Delivery
 from sqslite.entrypoints.http import parking
@@ -26,22 +29,63 @@ def own() -> Iterator[Node]:
 # Clients that hang up
 
 
-async def test_a_waiter_that_nobody_wants_leases_nothing_and_hands_its_wake_up_on(own: Node):
-    gone = await parked(own, wanted=lambda: False)
-    also_gone = await parked(own, wanted=lambda: False)
+async def test_a_waiter_whose_client_left_waits_no_longer_and_leases_nothing(own: Node):
+    client = Asker()
     there = await parked(own)
+    gone = await parked(own, asker=client)
+    client.leave()
+    await settled()
+    assert gone.result() == []
     sent = await own.enqueue()
     await settled()
-    assert (gone.result(), also_gone.result(), ids(there)) == ([], [], sent)
+    assert ids(there) == sent
     assert there.result()[0].message.delivery_count == 1
 
 
+async def test_a_wake_up_for_one_that_just_left_goes_to_the_next(own: Node):
+    client = Asker()
+    gone = await parked(own, asker=client)
+    there = await parked(own)
+    sent = await own.enqueue()
+    client.leave()
+    await settled()
+    assert (gone.result(), ids(there)) == ([], sent)
+
+
 async def test_where_all_have_hung_up_the_message_stays(own: Node):
-    gone = await parked(own, wanted=lambda: False)
+    client = Asker()
+    gone = await parked(own, asker=client)
     await own.enqueue()
+    client.leave()
     await settled()
     assert gone.result() == []
     assert (await own.claim_one()).message.delivery_count == 1
+
+
+async def test_one_that_left_before_the_wait_does_not_wait(own: Node):
+    client = Asker()
+    client.leave()
+    assert await own.service.claim("orders", 1, None, 20_000, client) == []
+
+
+async def test_a_client_that_hangs_up_makes_room_for_another_wait(own: Node, monkeypatch):
+    monkeypatch.setattr(parking, "WATCH_AFTER_S", 0)
+    monkeypatch.setattr(local, "WAITERS_MAX", 2)
+    there = await parked(own)
+    client = Client()
+    gone = asyncio.ensure_future(
+        unless_gone(client, lambda asker: own.service.claim("orders", 1, None, 20_000, asker), own.service.release)
+    )
+    await asyncio.sleep(0.01)
+    with pytest.raises(Overloaded):
+        await own.service.claim("orders", 1, None, 20_000)
+    client.gone.set()
+    await settled()
+    assert gone.result() == []
+    another = await parked(own)
+    await own.enqueue(message(), message())
+    await settled()
+    assert len(ids(there)) == len(ids(another)) == 1
 
 
 class Client:
@@ -60,8 +104,8 @@ async def test_what_was_claimed_for_a_client_that_is_gone_is_released_at_once(ow
     await own.enqueue(message(), message())
     client = Client()
 
-    async def claim(wanted: Callable[[], bool]) -> list[Delivery]:
-        claimed = await own.service.claim("orders", 10, None, None, wanted)
+    async def claim(asker: Asker) -> list[Delivery]:
+        claimed = await own.service.claim("orders", 10, None, None, asker)
         assert len(claimed) == 2
         await asyncio.sleep(0.01)
         client.gone.set()
@@ -79,7 +123,7 @@ async def test_a_receive_that_is_answered_at_once_does_not_watch_its_client(own:
         async def receive(self) -> dict[str, str]:
             raise AssertionError("nobody waits")
 
-    (claimed,) = await unless_gone(Unwatched(), lambda wanted: own.service.claim("orders", 1, wanted=wanted), _never)
+    (claimed,) = await unless_gone(Unwatched(), lambda asker: own.service.claim("orders", 1, asker=asker), _never)
     assert claimed.message.delivery_count == 1
 
 
@@ -90,7 +134,7 @@ async def test_a_client_that_stays_gets_what_was_claimed_and_no_task_is_left(
     monkeypatch.setattr(parking, "WATCH_AFTER_S", watch_after_s)
     before = asyncio.all_tasks()
     sent = await own.enqueue()
-    claimed = await unless_gone(Client(), lambda wanted: own.service.claim("orders", 1, wanted=wanted), _never)
+    claimed = await unless_gone(Client(), lambda asker: own.service.claim("orders", 1, asker=asker), _never)
     assert [delivery.message.id for delivery in claimed] == sent
     await settled()
     assert asyncio.all_tasks() == before

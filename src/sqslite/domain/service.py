@@ -1,16 +1,15 @@
 """The use cases of the queue, the same for every transport."""
 
-from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import repeat
 from operator import attrgetter
-from typing import TypeVar
 
 from msgspec import Struct
 
 from sqslite.domain import attempts, limits
 from sqslite.domain.accepting import check_for_queue, check_message, resolved
+from sqslite.domain.asker import Asker
 from sqslite.domain.directory import QueueDirectory
 from sqslite.domain.errors import (
     InvalidValue,
@@ -23,14 +22,13 @@ from sqslite.domain.errors import (
 from sqslite.domain.in_flight import InFlight
 from sqslite.domain.leases import Acked, Lease, Receipt, Refusal
 from sqslite.domain.messages import Accepted, Delivery, NewMessage, Received
+from sqslite.domain.partitions import per_partition
 from sqslite.domain.ports import Claim, Clock, Entropy, Expired, Extension, Observer, PartitionDropped, Store, Wakeups
 from sqslite.domain.queues import Defaults, Discipline, Queue
 from sqslite.domain.retry import RetryPolicy
 from sqslite.domain.sweep import Sweep, Wish
 from sqslite.domain.tally import Tally
 
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 # A queue can be purged or deleted between the look at it and the enqueue; no queue is that often in a row.
 DROPS_MAX = 5
 _MILLISECOND = limits.ms(1)
@@ -111,7 +109,7 @@ class QueueService:
         limit: int | None = None,
         visibility_ms: int | None = None,
         wait_ms: int | None = None,
-        wanted: Callable[[], bool] = lambda: True,
+        asker: Asker | None = None,
         attempt_id: str | None = None,
         whole_groups: bool = False,
     ) -> list[Delivery]:
@@ -119,7 +117,7 @@ class QueueService:
 
         `limit` None means the service's default, `visibility_ms` None or 0 the queue's, `wait_ms` None the
         queue's. With a wait, an answer comes as soon as there is a message, and an empty one when it is over;
-        `wanted` is asked after each wait whether there still is somebody to answer.
+        an `asker` who leaves ends the wait, and nothing is leased for him from then on.
         A receive that is tried again with the attempt_id of one that leased messages within ATTEMPT_MS gets those
         again, with their receipts, as long as their leases stand, and holds them for `visibility_ms` from now (SQS).
         `whole_groups` says of a FIFO queue that of each
@@ -141,11 +139,11 @@ class QueueService:
             wait_ms = (source.settings.receive_wait_ms if source else None) or 0
         if not wait_ms:
             return await self._claim_at_once(source, asked)
-        return await self._claim_waiting(queue, asked, asked_at + limits.ms(wait_ms), wanted)
+        return await self._claim_waiting(queue, asked, asked_at + limits.ms(wait_ms), asker or Asker())
 
     async def ack(self, receipts: Sequence[Receipt]) -> list[SqsliteError | None]:
         """Delete messages whose work is done; None, or why that one was not, in order."""
-        outcomes = await self._per_partition(receipts, _partition_of_receipt, self._store.ack)
+        outcomes = await per_partition(receipts, _partition_of_receipt, self._store.ack)
         return self._acked([receipt.message_id for receipt in receipts], outcomes)
 
     async def ack_unproven(self, message_ids: Sequence[int]) -> list[SqsliteError | None]:
@@ -166,7 +164,7 @@ class QueueService:
         faults = [_fault(_check_extension, extension) for extension in extensions]
         sound = [extension for extension, fault in zip(extensions, faults, strict=True) if fault is None]
         longer = [extension for extension in sound if extension.visibility_ms]
-        extended = iter(await self._per_partition(longer, _partition_of_its_receipt, self._store.extend))
+        extended = iter(await per_partition(longer, _partition_of_its_receipt, self._store.extend))
         releases = [Nack(e.receipt, Wish(delay_ms=0)) for e in sound if not e.visibility_ms]
         released = iter(await self.nack(releases))
         now = self._clock.now()
@@ -203,7 +201,7 @@ class QueueService:
                 for nack, outcome in zip(part, outcomes, strict=True)
             ]
 
-        settled = iter(await self._per_partition(sound, _partition_of_its_receipt, settle))
+        settled = iter(await per_partition(sound, _partition_of_its_receipt, settle))
         return [fault or next(settled) for fault in faults]
 
     async def standing(self, receipts: Sequence[Receipt]) -> list[SqsliteError | None]:
@@ -223,7 +221,7 @@ class QueueService:
                 for receipt, lease in zip(part, held.leases, strict=True)
             ]
 
-        return await self._per_partition(receipts, _partition_of_receipt, look)
+        return await per_partition(receipts, _partition_of_receipt, look)
 
     async def release(self, deliveries: Sequence[Received]) -> None:
         """Give deliveries back that reached nobody, so that others need not wait for their leases to end."""
@@ -250,10 +248,9 @@ class QueueService:
         outcomes = iter(accepted)
         return [refusal or next(outcomes) for refusal in refusals]
 
-    async def _claim_waiting(
-        self, queue: str, asked: Asked, until: datetime, wanted: Callable[[], bool]
-    ) -> list[Delivery]:
+    async def _claim_waiting(self, queue: str, asked: Asked, until: datetime, asker: Asker) -> list[Delivery]:
         with self._wakeups.watching(queue) as watch:
+            asker.when_gone(watch.wake)
             while True:
                 deliveries = await self._claim_at_once(await self._directory.find(queue), asked)
                 if len(deliveries) == asked.limit:
@@ -262,7 +259,7 @@ class QueueService:
                 if deliveries or watch.over or self._clock.now() >= until:
                     return deliveries
                 await watch.wait(until)
-                if not wanted():
+                if not asker.there:
                     # The wake-up was meant for somebody who can use it.
                     watch.pass_on()
                     return []
@@ -319,27 +316,6 @@ class QueueService:
 
     def _policy(self, queue: Queue) -> RetryPolicy:
         return self._defaults.retry_policy(queue.name, queue.settings)
-
-    async def _per_partition(
-        self,
-        items: Sequence[_Item],
-        partition_of: Callable[[_Item], int],
-        call: Callable[[int, Sequence[_Item]], Awaitable[Sequence[_Result]]],
-    ) -> list[_Result | SqsliteError]:
-        """Call once per partition and bring the results back into the items' order.
-
-        A call that fails is the answer to its own items only: other partitions have been changed for good.
-        """
-        parts: dict[int, list[_Item]] = defaultdict(list)
-        for item in items:
-            parts[partition_of(item)].append(item)
-        results: dict[int, Iterator[_Result | SqsliteError]] = {}
-        for partition_id, part in parts.items():
-            try:
-                results[partition_id] = iter(await call(partition_id, part))
-            except SqsliteError as error:
-                results[partition_id] = repeat(error)
-        return [next(results[partition_of(item)]) for item in items]
 
     def _acked(
         self, message_ids: Sequence[int], outcomes: Sequence[Acked | Refusal | SqsliteError]

@@ -21,6 +21,10 @@ class Watch(Protocol):
         """
         ...
 
+    def wake(self) -> None:
+        """Let the waiter look."""
+        ...
+
     def pass_on(self) -> None:
         """Wake the longest waiting of the others on this node: there is something to look at that this one leaves.
 

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from sqslite.domain import limits
+from sqslite.domain.asker import Asker
 from sqslite.domain.errors import InvalidValue, SqsliteError
 from sqslite.domain.leases import Receipt
 from sqslite.domain.messages import Delivery
@@ -17,7 +18,6 @@ from sqslite.domain.sweep import Wish
 from sqslite.entrypoints.grpc import calls, shapes
 from sqslite.entrypoints.grpc.errors import Stopping, passing
 from sqslite.entrypoints.grpc.sizes import parts
-from sqslite.entrypoints.grpc.underway import Wanted
 from sqslite.entrypoints.grpc.v1 import sqslite_pb2 as pb
 
 CREDITS_MAX = 10_000
@@ -131,9 +131,9 @@ class Consumer:
                 await self._changed.wait()
 
     async def _lease_up_to(self, limit: int) -> None:
-        def claim(wanted: Wanted) -> Coroutine[Any, Any, list[Delivery]]:
+        def claim(asker: Asker) -> Coroutine[Any, Any, list[Delivery]]:
             return self._ports.service.claim(
-                self._start.queue, limit, self._start.visibility_ms, limits.WAIT_MS_MAX, wanted
+                self._start.queue, limit, self._start.visibility_ms, limits.WAIT_MS_MAX, asker
             )
 
         try:

@@ -5,12 +5,12 @@ from typing import Any
 
 import grpc
 
+from sqslite.domain.asker import Asker
 from sqslite.domain.limits import CLAIM_MAX, SECOND_MS, check_range
 from sqslite.domain.messages import Delivery
 from sqslite.entrypoints.grpc import shapes
 from sqslite.entrypoints.grpc.calls import Ports
 from sqslite.entrypoints.grpc.sizes import parts
-from sqslite.entrypoints.grpc.underway import Wanted
 from sqslite.entrypoints.grpc.v1 import sqslite_pb2 as pb
 
 # Clients take answers of 4 MiB unless they say otherwise, and there is more in one than bodies.
@@ -30,10 +30,10 @@ async def receive(ports: Ports, request: pb.ReceiveRequest, context: Context) ->
     bytes_max = request.answer_bytes_max or ANSWER_BYTES_DEFAULT
     wait_ms = _wait_ms(request, context.time_remaining())
 
-    def claim(wanted: Wanted) -> Coroutine[Any, Any, list[Delivery]]:
+    def claim(asker: Asker) -> Coroutine[Any, Any, list[Delivery]]:
         limit = _limit(request, ports.receive_max, ports.sizes.fitting(request.queue, bytes_max))
         return ports.service.claim(
-            request.queue, limit, request.visibility_ms, wait_ms, wanted, request.attempt_id or None
+            request.queue, limit, request.visibility_ms, wait_ms, asker, request.attempt_id or None
         )
 
     deliveries = await ports.underway.claimed(ports.service, claim)

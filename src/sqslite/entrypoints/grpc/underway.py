@@ -6,12 +6,12 @@ from typing import Any, TypeVar
 
 from structlog import get_logger
 
+from sqslite.domain.asker import Asker
 from sqslite.domain.errors import SqsliteError
 from sqslite.domain.messages import Delivery
 from sqslite.domain.service import QueueService
 
 T = TypeVar("T")
-Wanted = Callable[[], bool]
 
 log = get_logger()
 
@@ -27,15 +27,15 @@ class Underway:
         return await asyncio.shield(self._begun(work))
 
     async def claimed(
-        self, service: QueueService, claim: Callable[[Wanted], Coroutine[Any, Any, list[Delivery]]]
+        self, service: QueueService, claim: Callable[[Asker], Coroutine[Any, Any, list[Delivery]]]
     ) -> list[Delivery]:
         """What was claimed. Where the caller is cancelled, what is leased for it is given back at once."""
-        wanted = True
-        claiming = self._begun(claim(lambda: wanted))
+        asker = Asker()
+        claiming = self._begun(claim(asker))
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
-            wanted = False
+            asker.leave()
             self.later(_released(service, claiming))
             raise
 

@@ -4,26 +4,22 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from sqslite.domain.asker import Asker
 from sqslite.entrypoints.http.exchange import Incoming
 
 T = TypeVar("T")
-Claim = Callable[[Callable[[], bool]], Awaitable[list[T]]]
+Claim = Callable[[Asker], Awaitable[list[T]]]
 
 # Most receives are answered sooner, and to watch their clients would cost as much as to answer them.
 WATCH_AFTER_S = 0.05
 
 
-class _Client:
+class _Client(Asker):
     """The one who asked; watched once somebody says so."""
 
     def __init__(self, request: Incoming) -> None:
         self._request = request
         self._leaving: asyncio.Task[None] | None = None
-
-    @property
-    def there(self) -> bool:
-        """Whether it has not been seen to hang up."""
-        return self._leaving is None or not self._leaving.done()
 
     def watch(self) -> None:
         """Look out for its hanging up."""
@@ -37,6 +33,7 @@ class _Client:
     async def _left(self) -> None:
         while (await self._request.receive())["type"] != "http.disconnect":
             pass
+        self.leave()
 
 
 async def unless_gone(request: Incoming, claim: Claim[T], release: Callable[[list[T]], Awaitable[None]]) -> list[T]:
@@ -47,7 +44,7 @@ async def unless_gone(request: Incoming, claim: Claim[T], release: Callable[[lis
     client = _Client(request)
     watching = asyncio.get_running_loop().call_later(WATCH_AFTER_S, client.watch)
     try:
-        claimed = await claim(lambda: client.there)
+        claimed = await claim(client)
         if claimed and not client.there:
             await release(claimed)
             return []

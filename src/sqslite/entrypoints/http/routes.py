@@ -1,7 +1,7 @@
 """The REST calls: read the request, ask the service, write the answer."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from litestar import Request, Response, route
@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from sqslite.adapters.metrics import Exposition
 from sqslite.domain.administration import QueueAdministration
+from sqslite.domain.asker import Asker
 from sqslite.domain.errors import InvalidReceipt, InvalidValue, SqsliteError
 from sqslite.domain.inspection import QueueInspection
 from sqslite.domain.leases import Receipt
@@ -86,8 +87,8 @@ async def receive(request: Incoming, ports: Ports, queue: str) -> Answer:
     """Lease messages."""
     asked = await read(request, shapes.ReceiveIn, CONTROL_BYTES_MAX)
 
-    def claim(wanted: Callable[[], bool]) -> Awaitable[list[Delivery]]:
-        return ports.service.claim(queue, asked.max, asked.visibility_ms, asked.wait_ms, wanted, asked.attempt_id)
+    def claim(asker: Asker) -> Awaitable[list[Delivery]]:
+        return ports.service.claim(queue, asked.max, asked.visibility_ms, asked.wait_ms, asker, asked.attempt_id)
 
     return Answer([_shown(delivery) for delivery in await unless_gone(request, claim, ports.service.release)])
 

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
+from sqslite.domain.asker import Asker
 from sqslite.domain.limits import SECOND_MS
 from sqslite.domain.messages import BodyKind, Delivery, Message
 from sqslite.domain.queues import Queue
@@ -37,14 +38,14 @@ async def receive_message(call: Call, asked: inputs.ReceiveMessage) -> Answer:
     if visible_after_s is None:
         visible_after_s = visibility_s(queue, call.ports.defaults)
 
-    def claim(wanted: Callable[[], bool]) -> Awaitable[list[Delivery]]:
+    def claim(asker: Asker) -> Awaitable[list[Delivery]]:
         return call.ports.service.claim(
             queue.name,
             limit or 1,
             # 0 would be the queue's own here; what is to be visible at once is given back below.
             (visible_after_s or 1) * SECOND_MS,
             None if wait_s is None else wait_s * SECOND_MS,
-            wanted,
+            asker,
             attempt_id,
             whole_groups=True,
         )
