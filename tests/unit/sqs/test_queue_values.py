@@ -208,6 +208,13 @@ async def test_a_name_is_no_url(sqs: Sqs, name: str):
         await sqs("GetQueueUrl", QueueName=name)
 
 
+@pytest.mark.parametrize("owner", ["abc", "12345678901x", "1/../2", "-1", "1" * 21, "١"])
+async def test_an_owner_that_is_no_account_has_no_queues(sqs: Sqs, owner: str):
+    await sqs.create()
+    with sqs.refuses("AWS.SimpleQueueService.NonExistentQueue"):
+        await sqs("GetQueueUrl", QueueName="orders", QueueOwnerAWSAccountId=owner)
+
+
 @pytest.mark.parametrize("word", ["true", "True", "TRUE"])
 async def test_true_and_false_in_any_case(sqs: Sqs, word: str):
     url = await sqs.create("orders.fifo", FifoQueue=word, ContentBasedDeduplication=word, SqsManagedSseEnabled=word)

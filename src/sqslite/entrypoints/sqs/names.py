@@ -13,6 +13,8 @@ _ARN = re.compile(r"arn:aws[a-z-]{0,20}:([a-z0-9-]{1,32}):([a-z0-9-]{0,32}):(\d{
 _STANDARD_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
 _FIFO_NAME = re.compile(r"[A-Za-z0-9_-]{1,75}\.fifo", re.ASCII)
 _ID = re.compile(r"[!-~]{1,128}", re.ASCII)
+# AWS's have 12 digits.
+_ACCOUNT = re.compile(r"[0-9]{1,20}", re.ASCII)
 _MIX = 0x9E3779B97F4A7C15
 _64_BITS = 2**64 - 1
 
@@ -54,6 +56,11 @@ def queue_in(url: str) -> str | None:
         return None
     name = unquote(path.rstrip("/").rpartition("/")[2])
     return name if QUEUE_NAME.fullmatch(name) else None
+
+
+def is_account(text: str) -> bool:
+    """Whether it can be an account's number."""
+    return _ACCOUNT.fullmatch(text) is not None
 
 
 def is_standard_name(name: str) -> bool:

@@ -11,6 +11,7 @@ from sqslite.entrypoints.sqs import inputs
 from sqslite.entrypoints.sqs.calls import Call
 from sqslite.entrypoints.sqs.errors import Kind, SqsError, invalid_value, missing
 from sqslite.entrypoints.sqs.inputs import text, texts
+from sqslite.entrypoints.sqs.names import is_account
 from sqslite.entrypoints.sqs.policies import POLICY
 
 ACTIONS_MAX = 7
@@ -41,7 +42,6 @@ OWNERS = (
     "UntagQueue",
 )
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
-_ACCOUNT = re.compile(r"[0-9]{1,20}", re.ASCII)
 LABEL_ALLOWED = "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
 
 
@@ -53,7 +53,7 @@ async def add_permission(call: Call, asked: inputs.AddPermission) -> None:
     accounts = texts(asked.account_ids)
     if asked.account_ids is None:
         raise missing("AWSAccountIds")
-    if not accounts or not all(_ACCOUNT.fullmatch(account) for account in accounts):
+    if not accounts or not all(is_account(account) for account in accounts):
         raise invalid_value("PrincipalId", f"[{', '.join(accounts)}]", "Unable to verify.")
     resource = call.place.arn(queue.name)
     permission = {

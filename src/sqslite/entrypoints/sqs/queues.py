@@ -13,7 +13,7 @@ from sqslite.entrypoints.sqs import inputs, policies, queue_attributes
 from sqslite.entrypoints.sqs.calls import Answer, Call
 from sqslite.entrypoints.sqs.errors import Kind, SqsError, invalid, invalid_value, missing, no_queue, unknown_attribute
 from sqslite.entrypoints.sqs.inputs import Text, text, texts, texts_by_name
-from sqslite.entrypoints.sqs.names import is_fifo_name, is_standard_name
+from sqslite.entrypoints.sqs.names import is_account, is_fifo_name, is_standard_name
 from sqslite.entrypoints.sqs.tags import with_tags
 
 PAUSE = timedelta(seconds=60)
@@ -55,10 +55,10 @@ async def get_queue_url(call: Call, asked: inputs.GetQueueUrl) -> Answer:
     name = text(asked.queue_name)
     if not name:
         raise missing("QueueName")
-    if not QUEUE_NAME.fullmatch(name):
+    account = text(asked.queue_owner_account_id) or call.place.account
+    if not QUEUE_NAME.fullmatch(name) or not is_account(account):
         raise no_queue()
     queue = await call.queue(name)
-    account = text(asked.queue_owner_account_id) or call.place.account
     return {"QueueUrl": replace(call.place, account=account).url(queue.name)}
 
 
