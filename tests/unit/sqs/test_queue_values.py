@@ -345,6 +345,15 @@ async def test_and_not_with_one_that_says_something_else(sqs: Sqs, name: str, va
     assert await sqs.attributes(url, name) == shown
 
 
+async def test_a_queue_of_another_wire_keeps_its_type(sqs: Sqs):
+    await sqs.own.create("orders.fifo")
+    sentence = "A queue already exists with the same name and a different value for attribute FifoQueue"
+    with sqs.refuses("QueueAlreadyExists", sentence):
+        await sqs.create("orders.fifo")
+    await sqs.own.create("orders", fifo=True)
+    assert await sqs.create("orders") == f"{HOST}/{ACCOUNT}/orders"
+
+
 @pytest.mark.parametrize("name", ["RedrivePolicy", "RedriveAllowPolicy", "Policy", "KmsMasterKeyId"])
 async def test_an_empty_value_removes_it(sqs: Sqs, name: str):
     await sqs.create("dead")
