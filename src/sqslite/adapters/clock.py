@@ -1,7 +1,8 @@
-"""Clocks: the system's, one that runs and can be set forward, and one that only a test moves."""
+"""Clocks: the system's, one that runs evenly, one that runs and can be set forward, and one that only a test moves."""
 
 import asyncio
 import heapq
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -20,6 +21,24 @@ class SystemClock:
     async def sleep_until(self, instant: datetime) -> None:
         """Return once the instant has come."""
         # A loop, because the machine's clock may be set back while this sleeps.
+        while (to_go := instant - self.now()) > timedelta(0):  # noqa: ASYNC110
+            await asyncio.sleep(to_go.total_seconds())
+
+
+class SteadyClock:
+    """Runs from the system's time at its making, and goes on evenly whatever is done to that: for measuring."""
+
+    def __init__(self) -> None:
+        self._made_at = datetime.now(UTC)
+        self._made_s = time.monotonic()
+
+    def now(self) -> datetime:
+        """The present instant, UTC, as far as the system's time is right."""
+        return self._made_at + timedelta(seconds=time.monotonic() - self._made_s)
+
+    async def sleep_until(self, instant: datetime) -> None:
+        """Return once the instant has come."""
+        # A loop, because a sleep may end a little before its time.
         while (to_go := instant - self.now()) > timedelta(0):  # noqa: ASYNC110
             await asyncio.sleep(to_go.total_seconds())
 

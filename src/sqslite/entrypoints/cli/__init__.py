@@ -12,6 +12,7 @@ from sqslite.domain.errors import SqsliteError
 from sqslite.entrypoints.cli import messages, queues
 from sqslite.entrypoints.cli.asking import EXIT_REFUSED, end_quietly_when_nobody_reads, fail
 from sqslite.entrypoints.cli.doctor import doctor
+from sqslite.entrypoints.cli.loadtest import loadtest
 from sqslite.entrypoints.grpc import check_installed
 from sqslite.entrypoints.settings import VARIABLES, Settings, SettingsError
 
@@ -19,7 +20,7 @@ GROUPS = {
     "Serve": ("serve", "sweeper", "migrate", "settings", "doctor"),
     "Messages": ("send", "receive", "ack", "nack", "extend", "peek", "tail", "explain"),
     "Queues": ("queues", "stats", "redrive", "purge", "pause", "resume", "export", "import"),
-    "Try": ("demo",),
+    "Try": ("demo", "loadtest"),
 }
 
 
@@ -56,6 +57,7 @@ for command in (
     *(queues.queues, queues.stats, queues.redrive, queues.purge, queues.pause, queues.resume),
     *(queues.export_queue, queues.import_queue),
     doctor,
+    loadtest,
 ):
     main.add_command(command)
 
