@@ -175,7 +175,8 @@ def _plotted(folder: Path, samples: Sequence[Sample], by_second: Counter[int]) -
         axes = figure.subplots()
         for label, values in lines.items():
             axes.plot(at, values, label=label)
-        axes.set(xlabel="minutes", ylabel=unit, ylim=(0, None))
+        highest = max((value for values in lines.values() for value in values), default=0)
+        axes.set(xlabel="minutes", ylabel=unit, ylim=(0, 1.1 * highest or 1))
         axes.legend(loc="lower right")
         axes.grid(alpha=0.3)
         path = folder / f"soak-{name}.png"
