@@ -75,11 +75,24 @@ async def test_ensuring_makes_a_queue_with_default_settings_and_remembers_it(dir
 
 async def test_ensuring_many_gives_each_by_its_name_once(directory, catalog):
     known = await catalog.ensure("known", QueueSettings(dlq="dead"))
-    queues = await directory.ensure_all(["known", "new", "known"])
+    queues = await directory.ensure_all([("known", None), ("new", None), ("known", None)])
     assert set(queues) == {"known", "new"}
     assert queues["known"] == known
     assert queues["new"] == await catalog.find("new")
     assert await directory.ensure_all([]) == {}
+
+
+async def test_a_queue_that_comes_into_being_for_anothers_messages_is_fifo_where_both_say_so(directory, catalog):
+    ordered, other = [await catalog.ensure(name, QueueSettings(fifo=name == "b")) for name in "ba"]
+    asked = [("1.fifo", ordered), ("2", ordered), ("3.fifo", other), ("4.fifo", None), ("a", ordered)]
+    made = await directory.ensure_all(asked)
+    assert {name: queue.settings.fifo for name, queue in made.items()} == {
+        "1.fifo": True,
+        "2": False,
+        "3.fifo": False,
+        "4.fifo": False,
+        "a": False,
+    }
 
 
 async def test_no_more_queues_are_remembered_than_the_limit(directory, catalog, monkeypatch):

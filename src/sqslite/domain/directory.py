@@ -10,6 +10,9 @@ from sqslite.domain.queues import Queue, QueueSettings
 
 REMEMBERED_QUEUES_MAX = 10_000
 REMEMBERED_MS = 1_000
+# SQS API reference, CreateQueue: a FIFO queue's name ends so. Here any name may be one's, and this one need not.
+FIFO_SUFFIX = ".fifo"
+_DEFAULT = QueueSettings()
 
 
 class QueueDirectory:
@@ -25,17 +28,21 @@ class QueueDirectory:
         """The queue of that name, None where there is none."""
         return self._remembered(name) or self._remember(await self._catalog.find(name))
 
-    async def ensure(self, name: str) -> Queue:
-        """The queue of that name, created with default settings where there is none."""
+    async def ensure(self, name: str, settings: QueueSettings = _DEFAULT) -> Queue:
+        """The queue of that name, created with these settings where there is none."""
         queue = await self.find(name)
         if queue is None:
-            queue = await self._catalog.ensure(name, QueueSettings())
+            queue = await self._catalog.ensure(name, settings)
             self._remember(queue)
         return queue
 
-    async def ensure_all(self, names: Iterable[str]) -> dict[str, Queue]:
-        """The queues of those names, created where they are not there yet."""
-        return {name: await self.ensure(name) for name in set(names)}
+    async def ensure_all(self, names: Iterable[tuple[str, Queue | None]]) -> dict[str, Queue]:
+        """The queues of those names, to which messages of another queue go, each told with its name.
+
+        One that is not there is created: as a FIFO queue where the other is one and its name ends in FIFO_SUFFIX (SQS:
+        a dead-letter queue has its source's type), else with default settings.
+        """
+        return {name: await self.ensure(name, _settings_like(source, name)) for name, source in dict(names).items()}
 
     async def put(self, name: str, settings: QueueSettings) -> tuple[Queue, bool]:
         """The queue with these settings, and whether it was created now; other nodes learn of it in REMEMBERED_MS."""
@@ -67,3 +74,8 @@ class QueueDirectory:
             if len(self._met) > REMEMBERED_QUEUES_MAX:
                 self.forget(next(iter(self._met)))
         return queue
+
+
+def _settings_like(source: Queue | None, name: str) -> QueueSettings:
+    fifo = source is not None and source.settings.fifo and name.endswith(FIFO_SUFFIX)
+    return QueueSettings(fifo=True) if fifo else _DEFAULT

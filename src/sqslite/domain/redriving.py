@@ -149,7 +149,8 @@ class Redriving:
 
     async def _moves(self, task: Redrive, candidates: Sequence[Message]) -> list[Move]:
         names = {message.id: task.to or message.origin_queue for message in candidates}
-        targets = await self._directory.ensure_all({name for name in names.values() if name is not None})
+        dlq = await self._directory.find(task.queue)
+        targets = await self._directory.ensure_all((name, dlq) for name in names.values() if name is not None)
         # A message that has no source, or whose source is this very queue, stays where it is.
         return [
             self._move(message, targets[name])

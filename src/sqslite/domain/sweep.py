@@ -190,7 +190,9 @@ class Sweep:
             for lease in ended.leases
             for wish in (wishes.get(lease.receipt.message_id, NO_WISH),)
         ]
-        dlqs = await self._directory.ensure_all({d.queue for *_, d in decided if isinstance(d, DeadLetter)})
+        dlqs = await self._directory.ensure_all(
+            (decision.queue, queues[lease.queue]) for lease, _, decision in decided if isinstance(decision, DeadLetter)
+        )
         by_partition: dict[int, list[Settlement]] = defaultdict(list)
         for lease, wish, decision in decided:
             settlement: Settlement

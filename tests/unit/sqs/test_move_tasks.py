@@ -197,6 +197,23 @@ async def test_how_many_there_were_to_move_is_what_was_there_when_the_task_began
     assert task["ApproximateNumberOfMessagesToMove"] == 3
 
 
+async def test_a_fifo_queue_that_is_gone_comes_back_as_one(sqs: Sqs):
+    await sqs.create("dead.fifo")
+    policy = json.dumps({"deadLetterTargetArn": f"{ARN}dead.fifo", "maxReceiveCount": 1})
+    url = await sqs.create("orders.fifo", RedrivePolicy=policy)
+    await sqs("DeleteQueue", QueueUrl="dead.fifo")
+    await sqs.send(url, MessageGroupId="g", MessageDeduplicationId="d")
+    await sqs.receive(url, VisibilityTimeout=0)
+    assert await sqs.receive(url) == []
+    assert await sqs.attributes("dead.fifo", "FifoQueue") == {"FifoQueue": "true"}
+    await sqs("StartMessageMoveTask", SourceArn=f"{ARN}dead.fifo")
+    await sqs("DeleteQueue", QueueUrl=url)
+    async with carried_out(sqs):
+        await sqs.own.advance(2_000)
+    assert await sqs.attributes("orders.fifo", "FifoQueue") == {"FifoQueue": "true"}
+    assert await sqs.bodies("orders.fifo") == ["hello"]
+
+
 def handle(**said: str) -> str:
     return base64.b64encode(json.dumps(said).encode()).decode()
 
