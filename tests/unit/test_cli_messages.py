@@ -1,6 +1,8 @@
 """The commands for messages and queues, on a store in a file, and how each ends."""
 
 import json
+import threading
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -185,3 +187,37 @@ def test_the_doctor_names_a_setting_that_is_wrong(monkeypatch):
     (finding,) = lines("doctor", code=1)
     assert (finding["subject"], finding["health"]) == ("settings", "fault")
     assert finding["found"].startswith("DATABASE_URL must be")
+
+
+def test_an_import_keeps_delays_that_are_not_over():
+    run("send", "orders", "1", "--delay-ms", "3600000")
+    run("send", "orders", "2")
+    run("import", "copy", given=run("export", "orders").stdout)
+    now, later = lines("peek", "copy")
+    assert (now["body"], now["state"], later["body"], later["state"]) == (2, "ready", 1, "delayed")
+    (original,) = lines("peek", "orders", "--state", "delayed")
+    shift = datetime.fromisoformat(later["not_before"]) - datetime.fromisoformat(original["not_before"])
+    assert abs(shift) < timedelta(minutes=1)
+
+
+def test_an_import_refuses_an_instant_that_is_none():
+    refused = run("import", "orders", given='{"body": 1, "not_before": "2026-01-01T00:00:00"}', code=1)
+    assert "not_before must be an instant with its offset from UTC" in refused.stderr
+
+
+@pytest.mark.parametrize("command", [("stats", "--watch"), ("tail", "orders")])
+def test_ctrl_c_ends_what_follows_a_queue_without_a_word(command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch):
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    run("send", "orders", "1")
+    monkeypatch.setattr("time.sleep", interrupted)
+    ended = run(*command, code=130)
+    assert len(ended.stdout.splitlines()) == 1
+    assert not ended.stderr
+
+
+def test_a_command_that_cannot_open_its_store_leaves_no_thread_behind():
+    before = threading.active_count()
+    run("stats", "--url", "sqlite:////nowhere/here.db", code=4)
+    assert threading.active_count() == before

@@ -83,6 +83,15 @@ def test_only_the_level_and_above_is_heard(level: str, heard: list[str], capsys:
     assert [line["level"] for line in lines(capsys)] == [name for name in heard for _ in range(2)]
 
 
+def test_a_library_that_sets_its_own_level_is_held_to_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("error")
+    library = logging.getLogger("sqslite.test.library")
+    library.setLevel(logging.WARNING)
+    library.warning("heard")
+    library.error("too")
+    assert [line["event"] for line in lines(capsys)] == ["too"]
+
+
 def test_an_unknown_level_is_refused_by_name() -> None:
     with pytest.raises(InvalidValue, match="LOG_LEVEL must be one of debug, info, warning, error; got"):
         configure_logging("loud")

@@ -57,10 +57,13 @@ class Node:
         """Go to work. Raises SchemaTooNew and StoreUnavailable."""
         with self._opening:
             if self._use_cases is None:
-                self._portal = self._work.enter_context(start_blocking_portal())
-                self._use_cases = self._work.enter_context(
-                    self._portal.wrap_async_context_manager(_working(self._settings))
-                )
+                # Where it fails its thread ends: the program could not end before.
+                with contextlib.ExitStack() as work:
+                    self._portal = work.enter_context(start_blocking_portal())
+                    self._use_cases = work.enter_context(
+                        self._portal.wrap_async_context_manager(_working(self._settings))
+                    )
+                    self._work = work.pop_all()
 
     def ask(self, call: Call[T], /) -> T:
         """The call's result."""

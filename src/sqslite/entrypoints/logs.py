@@ -46,6 +46,8 @@ def configure_logging(level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     handler = logging.StreamHandler(sys.stderr)
+    # Of libraries that have set a lower level for themselves, too.
+    handler.setLevel(threshold)
     handler.setFormatter(
         ProcessorFormatter(
             foreign_pre_chain=facts,

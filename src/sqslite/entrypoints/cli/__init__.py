@@ -10,7 +10,7 @@ import click
 
 from sqslite.domain.errors import SqsliteError
 from sqslite.entrypoints.cli import messages, queues
-from sqslite.entrypoints.cli.asking import EXIT_REFUSED, end_quietly_when_nobody_reads, fail
+from sqslite.entrypoints.cli.asking import EXIT_INTERRUPTED, EXIT_REFUSED, end_quietly_when_nobody_reads, fail
 from sqslite.entrypoints.cli.doctor import doctor
 from sqslite.entrypoints.cli.loadtest import loadtest
 from sqslite.entrypoints.grpc import check_installed
@@ -34,6 +34,8 @@ class Sections(click.Group):
         except SqsliteError as refusal:
             fail(refusal)
             sys.exit(EXIT_REFUSED)
+        except KeyboardInterrupt:
+            sys.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:
             end_quietly_when_nobody_reads()
             sys.exit(0)

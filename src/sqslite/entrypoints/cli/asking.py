@@ -16,6 +16,8 @@ from sqslite.entrypoints.logs import configure_logging
 EXIT_REFUSED = 1
 EXIT_NOTHING = 3
 EXIT_UNREACHABLE = 4
+# As a shell says of what SIGINT ended.
+EXIT_INTERRUPTED = 130
 URL_DEFAULT = "http://localhost:8080"
 
 T = TypeVar("T")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from itertools import islice
 from typing import IO
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 
 from sqslite.domain.errors import InvalidValue, SqsliteError
-from sqslite.domain.limits import BATCH_MAX, BODY_BYTES_MAX_CEILING
+from sqslite.domain.limits import BATCH_MAX, BODY_BYTES_MAX_CEILING, ms
 from sqslite.domain.messages import NewMessage
 from sqslite.entrypoints.cli.asking import fail
 from sqslite.entrypoints.client import Client
@@ -25,7 +26,12 @@ SENT_BYTES_MAX = 4 * 1024 * 1024
 
 
 class Line(EnqueueIn, forbid_unknown_fields=False):
-    """A line of an export: an enqueue, and what else was known of the message, which an import passes over."""
+    """A line of an export: an enqueue, and what else was known of the message, which an import passes over.
+
+    But for `not_before`: where the line gives no `delay`, the message is delayed until then.
+    """
+
+    not_before: datetime | None = None
 
 
 class Numbered(msgspec.Struct):
@@ -52,7 +58,7 @@ def _message(number: int, line: bytes) -> NewMessage | SqsliteError:
             body=from_json(bytes(sent.body), sent.body_kind),
             body_kind=sent.body_kind,
             attributes=sent.attributes,
-            delay_ms=sent.delay,
+            delay_ms=_delay_ms(sent),
             max_retries=sent.max_retries or 0,
             dlq=sent.dlq,
             trace_id=sent.trace_id,
@@ -64,6 +70,14 @@ def _message(number: int, line: bytes) -> NewMessage | SqsliteError:
         return InvalidValue(f"line {number}", line[:100].decode(errors="replace"), f"a message in JSON ({fault})")
     except SqsliteError as refusal:
         return refusal
+
+
+def _delay_ms(line: Line) -> int | None:
+    if line.delay is not None or line.not_before is None:
+        return line.delay
+    if line.not_before.tzinfo is None:
+        raise InvalidValue("not_before", line.not_before.isoformat(), "an instant with its offset from UTC")
+    return max(0, (line.not_before - datetime.now(UTC)) // ms(1))
 
 
 def sent(asked: Client, queue: str, messages: Iterable[Numbered], total_of: IO[bytes]) -> int:
