@@ -10,6 +10,7 @@ from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.stores.faulty import Fault, FaultyStore
 from sqslite.adapters.stores.intercepted import InterceptedStore
 from sqslite.domain.errors import InvalidValue, OutcomeUnknown
+from sqslite.domain.fairness import OLDEST_EVERY_CLAIMS
 from sqslite.domain.leases import Refusal
 from sqslite.domain.limits import ATTEMPT_MS, VISIBILITY_MS_MAX, ms
 from sqslite.domain.messages import Delivery
@@ -103,6 +104,28 @@ async def test_a_fair_queue_serves_its_groups_in_turn(own: Node):
     late = await own.enqueue(of("b"), message())
     assert ids(await own.service.claim("orders", 3)) == [flood[0], *late]
     assert ids(await own.service.claim("orders", 10)) == flood[1:]
+
+
+async def test_what_was_there_before_a_queue_was_fair_does_not_starve_behind_groups_that_are_never_empty(own: Node):
+    before = await own.enqueue(message(), message())
+    await own.administration.put("orders", QueueSettings(fair=True))
+    served: list[int] = []
+    for _ in range(2 * OLDEST_EVERY_CLAIMS):
+        await own.enqueue(of("a"), of("b"))
+        served += ids(await own.service.claim("orders", 1))
+    assert [served.index(one) + 1 for one in before] == [OLDEST_EVERY_CLAIMS, 2 * OLDEST_EVERY_CLAIMS]
+
+
+async def test_each_fair_queue_has_its_own_claims_that_take_the_oldest(own: Node):
+    queues = ["orders", "mails"]
+    before = {queue: (await own.enqueue(message(), queue=queue))[0] for queue in queues}
+    for queue in queues:
+        await own.administration.put(queue, QueueSettings(fair=True))
+    for _ in range(OLDEST_EVERY_CLAIMS):
+        for queue in queues:
+            await own.enqueue(of("a"), queue=queue)
+            served = ids(await own.service.claim(queue, 1))
+    assert served == [before["mails"]]
 
 
 async def test_settings_make_the_order():

@@ -19,6 +19,7 @@ from sqslite.domain.errors import (
     StaleReceipt,
     StoreUnavailable,
 )
+from sqslite.domain.fairness import Fairness
 from sqslite.domain.in_flight import InFlight
 from sqslite.domain.leases import Acked, Lease, Receipt, Refusal
 from sqslite.domain.messages import Accepted, Delivery, NewMessage, Received
@@ -78,6 +79,7 @@ class QueueService:
         self._tally = tally
         self._in_flight = in_flight
         self._defaults = defaults
+        self._fairness = Fairness()
 
     async def enqueue(
         self, queue: str, messages: Sequence[NewMessage], *, create: bool = True, measured: bool = False
@@ -292,7 +294,7 @@ class QueueService:
             attempt_id=asked.attempt_id,
             whole_groups=asked.whole_groups,
         )
-        deliveries = await self._store.claim(queue, claim)
+        deliveries = await self._store.claim(self._fairness.claimed_as(queue) if queue.settings.fair else queue, claim)
         repeated = attempts.repeated(claim, deliveries)
         leased = len(deliveries) - len(repeated)
         if leased:
