@@ -90,6 +90,10 @@ promises: $(DEV) ## Break each promise in a copy of the code and see its test go
 bench: $(BENCH) ## Compare full cycles with other queues (under four minutes)
 	@$(PY) -m benchmarks
 
+.PHONY: bench-sqs
+bench-sqs: $(BENCH) ## Compare the SQS API with ElasticMQ (needs java and mvn) and moto's server
+	@$(PY) -m benchmarks sqs
+
 .PHONY: build
 build: $(DEV) ## Build the wheel and the source distribution into dist/
 	rm -rf dist

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import backlog, comparison, fairness, idle, pinned_snapshot, soak, storage, wakeups
+from benchmarks import backlog, comparison, fairness, idle, pinned_snapshot, soak, sqs, storage, wakeups
 from benchmarks.contenders import CONTENDERS
 
 
@@ -28,6 +28,21 @@ def main(
     if context.invoked_subcommand is None:
         fine = comparison.run(seconds=seconds, connections=connections, processes=drivers, only=only, markdown=markdown)
         sys.exit(0 if fine else 1)
+
+
+@main.command("sqs")
+@click.option("--seconds", default=5.0, show_default=True, help="How long each figure is measured.")
+@click.option("--connections", default=16, show_default=True, help="Connections with one call under way each.")
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice([contender.key for contender in sqs.CONTENDERS]),
+    help="Measure this one; may be given several times.",
+)
+@click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
+def amazon(seconds: float, connections: int, only: tuple[str, ...], markdown: bool) -> None:
+    """The SQS API in both protocols beside ElasticMQ and moto's server, and SendMessage beside the REST enqueue."""
+    sys.exit(0 if sqs.run(seconds=seconds, connections=connections, only=only, markdown=markdown) else 1)
 
 
 @main.command("pinned-snapshot")

@@ -42,7 +42,6 @@ EXPLANATION = (
     "message that was enqueued must have been acked once: what was not is lost, what was more often is doubled."
 )
 REFERENCE, CEILING = "postgres", "litestar"
-WARM_UP_S = 1.0
 CONNECTING_S = 0.5
 BATCH = 100
 # Enough to keep every server busy with batches; more only makes the line longer.
@@ -73,6 +72,8 @@ class Kind:
     queue: str
     batch: int
     connections: int
+    flow: str = ""
+    """Where it is another than the contender's own."""
 
 
 def run(*, seconds: float, connections: int, processes: int, only: Sequence[str], markdown: bool) -> bool:
@@ -82,32 +83,44 @@ def run(*, seconds: float, connections: int, processes: int, only: Sequence[str]
         Kind(f"batches of {BATCH}, {BATCH_CONNECTIONS} connections", BATCH_QUEUE, BATCH, BATCH_CONNECTIONS),
     )
     chosen = [contender for contender in CONTENDERS if not only or contender.key in only]
-    measured: dict[Kind, list[Measurement]] = {kind: [] for kind in kinds}
+    rows_of: dict[Kind, list[Measurement]] = {kind: [] for kind in kinds}
     with scratch() as folder, postgres_server() as database, driver(processes) as drivers:
         around = Surroundings(folder, database)
-        remarks = [*report.machine(folder), _said(versions(around))]
+        remarks = [*report.machine(folder), said(versions(around))]
         for contender in chosen:
             print(f"{contender.name} …", file=sys.stderr)
-            for kind, measurement in zip(kinds, _both(contender, around, drivers, kinds, seconds), strict=True):
-                measured[kind].append(measurement)
+            for kind, measurement in zip(
+                kinds, measured_kinds(contender, around, drivers, kinds, seconds), strict=True
+            ):
+                rows_of[kind].append(measurement)
     title = f"Full cycles (enqueue, receive, ack), {seconds:g} s for each figure, {processes} driver process(es)"
     made = report.table(title, COLUMNS, markdown=markdown)
-    for kind, rows in measured.items():
-        _fill(made, kind, rows)
-    everything = [row for rows in measured.values() for row in rows]
-    reasons = dict.fromkeys(f"{row.name}: {row.instead}." for row in everything if row.instead)
-    report.show(made, [*reasons, EXPLANATION, *remarks])
-    return all(row.balance.startswith("0, 0") for row in everything if row.name.startswith("sqslite"))
+    for kind, rows in rows_of.items():
+        fill(made, kind, rows, (REFERENCE, CEILING))
+    everything = [row for rows in rows_of.values() for row in rows]
+    report.show(made, [*reasons(everything), EXPLANATION, *remarks])
+    return sound(everything)
 
 
-def _both(
+def reasons(rows: Sequence[Measurement]) -> list[str]:
+    """Why there are no figures of those of which there are none, each once."""
+    return list(dict.fromkeys(f"{row.name}: {row.instead}." for row in rows if row.instead))
+
+
+def sound(rows: Sequence[Measurement]) -> bool:
+    """Whether sqslite answered everything, and has neither lost nor doubled a message."""
+    return all(row.balance.startswith("0, 0") for row in rows if row.name.startswith("sqslite"))
+
+
+def measured_kinds(
     contender: Contender, around: Surroundings, drivers: Driver, kinds: Sequence[Kind], seconds: float
 ) -> list[Measurement]:
+    """What each kind of load did to the contender, which is started for it."""
     done: list[Measurement] = []
     try:
         with contender.start(around) as target:
             for kind in kinds:
-                done.append(_measured(contender, target, drivers, kind, seconds))
+                done.append(measured(contender, target, drivers, kind, seconds))
     except NotThere as absent:
         reason = f"not there: {absent}"
     except Exception as failed:
@@ -117,10 +130,12 @@ def _both(
     return [*done, *[Measurement(contender.name, contender.key, instead=reason) for _ in kinds[len(done) :]]]
 
 
-def _measured(contender: Contender, target: Target, drivers: Driver, kind: Kind, seconds: float) -> Measurement:
-    starts_at = time.monotonic() + CONNECTING_S + WARM_UP_S
+def measured(contender: Contender, target: Target, drivers: Driver, kind: Kind, seconds: float) -> Measurement:
+    """What a load of that kind did to the running contender."""
+    starts_at = time.monotonic() + CONNECTING_S + contender.warm_up_s
     batch = min(kind.batch, contender.batch_max)
-    load = Load(contender.flow, target.address, kind.queue, kind.connections, batch, starts_at, starts_at + seconds)
+    flow = kind.flow or contender.flow
+    load = Load(flow, target.address, kind.queue, kind.connections, batch, starts_at, starts_at + seconds)
     running = drivers.start(load)
     used = _cpu_used_s(target, load)
     tally = running.tally()
@@ -165,7 +180,8 @@ def balance(tally: Tally) -> str:
     return f"{lost.total():,}, {doubled.total():,} of {enqueued.total():,}"
 
 
-def _fill(made: Table, kind: Kind, rows: Sequence[Measurement]) -> None:
+def fill(made: Table, kind: Kind, rows: Sequence[Measurement], compared_with: Sequence[str]) -> None:
+    """Add a section: figures of each, first of all its messages/s as ratios to those of the rows of these keys."""
     by_key = {row.key: row.per_second for row in rows if not row.instead}
     report.add_heading(made, kind.title)
     for row in rows:
@@ -174,8 +190,7 @@ def _fill(made: Table, kind: Kind, rows: Sequence[Measurement]) -> None:
             continue
         made.add_row(
             row.name,
-            _ratio(row.per_second, by_key.get(REFERENCE)),
-            _ratio(row.per_second, by_key.get(CEILING)),
+            *[_ratio(row.per_second, by_key.get(key)) for key in compared_with],
             f"{row.per_second:,.0f}",
             f"{row.p50_ms:.1f}",
             f"{row.p99_ms:.1f}",
@@ -188,7 +203,8 @@ def _ratio(figure: float, of: float | None) -> str:
     return f"{figure / of:.2f}" if of else ""
 
 
-def _said(parts: dict[str, str]) -> str:
+def said(parts: dict[str, str]) -> str:
+    """What took part, in a sentence."""
     return (
         "; ".join(f"{name} {value}" if " " not in name else f"{name} ({value})" for name, value in parts.items()) + "."
     )

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks import flows
 from benchmarks.servers import Postgres, ProcessTree, Server, ask, free_port, running, sqslite
 from benchmarks.sql_loops import BARE_TABLE
+from benchmarks.sqs_flows import SQS_BATCH_MAX, create_queue
 
 # beanstalkd knows no batches and syncs for each command; more at a time would only make the cycle longer.
 PIPELINED = 10
@@ -54,6 +54,7 @@ class Contender:
     start: Callable[[Surroundings], AbstractContextManager[Target]]
     batch_max: int = 1_000
     keeps: bool = True
+    warm_up_s: float = 1.0
 
 
 @contextlib.contextmanager
@@ -69,18 +70,22 @@ def _litestar(_around: Surroundings) -> Iterator[Target]:
 
 
 @contextlib.contextmanager
-def _memory(_around: Surroundings) -> Iterator[Target]:
+def memory(_around: Surroundings) -> Iterator[Target]:
+    """One sqslite in memory."""
     with sqslite("memory://") as server:
         yield Target(str(server.port), server.tree)
 
 
 @contextlib.contextmanager
-def _sqlite(around: Surroundings) -> Iterator[Target]:
+def sqlite(around: Surroundings) -> Iterator[Target]:
+    """One sqslite on SQLite."""
     with sqslite(f"sqlite:///{around.folder / 'bench.db'}") as server:
         yield Target(str(server.port), server.tree)
 
 
-def _on_postgres(workers: int) -> Callable[[Surroundings], AbstractContextManager[Target]]:
+def on_postgres(workers: int) -> Callable[[Surroundings], AbstractContextManager[Target]]:
+    """Start an sqslite with so many workers on PostgreSQL."""
+
     @contextlib.contextmanager
     def start(around: Surroundings) -> Iterator[Target]:
         url = around.postgres.fresh_database(f"bench_{workers}")
@@ -105,14 +110,14 @@ def _beanstalkd(around: Surroundings) -> Iterator[Target]:
 
 
 @contextlib.contextmanager
-def _moto(_around: Surroundings) -> Iterator[Target]:
+def moto(_around: Surroundings) -> Iterator[Target]:
+    """The server of moto, with the queues."""
     if importlib.util.find_spec("moto") is None:
         raise NotThere("moto is not installed (dependency group bench)")
     port = free_port()
     server = Server([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port], port)
     with running(server):
-        for queue in (SINGLE_QUEUE, BATCH_QUEUE):
-            assert b"200" in ask(port, flows.create_sqs_queue(queue))
+        create_queues(port, (SINGLE_QUEUE, BATCH_QUEUE))
         yield Target(str(port), server.tree)
 
 
@@ -140,15 +145,21 @@ def _pgmq(around: Surroundings) -> Iterator[Target]:
 CONTENDERS = (
     Contender("raw", "raw sockets (the driver's ceiling)", "nothing", _raw, keeps=False),
     Contender("litestar", "Litestar, doing nothing (the ceiling)", "nothing", _litestar, keeps=False),
-    Contender("memory", "sqslite, memory", "rest", _memory),
-    Contender("sqlite", "sqslite, SQLite", "rest", _sqlite),
-    Contender("postgres", "sqslite, PostgreSQL", "rest", _on_postgres(1)),
-    Contender("postgres-2", "sqslite, PostgreSQL, 2 workers", "rest", _on_postgres(2)),
+    Contender("memory", "sqslite, memory", "rest", memory),
+    Contender("sqlite", "sqslite, SQLite", "rest", sqlite),
+    Contender("postgres", "sqslite, PostgreSQL", "rest", on_postgres(1)),
+    Contender("postgres-2", "sqslite, PostgreSQL, 2 workers", "rest", on_postgres(2)),
     Contender("beanstalkd", "beanstalkd -f0", "beanstalk", _beanstalkd, PIPELINED),
-    Contender("moto", "moto's server", "sqs", _moto, flows.SQS_BATCH_MAX),
+    Contender("moto", "moto's server", "sqs", moto, SQS_BATCH_MAX),
     Contender("psycopg", "psycopg, three statements", "bare", _bare_psycopg),
     Contender("pgmq", "psycopg, pgmq's functions", "pgmq", _pgmq),
 )
+
+
+def create_queues(port: int, names: Sequence[str]) -> None:
+    """Have an SQS server on that port make these queues."""
+    for name in names:
+        assert b" 200 " in ask(port, create_queue(name))
 
 
 def versions(around: Surroundings) -> dict[str, str]:

@@ -10,12 +10,24 @@ from dataclasses import replace
 
 import uvloop
 
-from benchmarks import sql_loops
-from benchmarks.exchange import Exchange
-from benchmarks.flows import FLOWS, rounds
+from benchmarks import flows, sql_loops, sqs_flows
+from benchmarks.exchange import Exchange, Parser, beanstalk_answer, http_answer
+from benchmarks.flows import Cycle, rounds
 from benchmarks.load import MISSING_AFTER_S, Load, Tally
 
 ANSWER_S_MAX = 15.0
+
+FLOWS: dict[str, tuple[Cycle, Cycle, Parser]] = {
+    "rest": (flows.rest, flows.rest_batch, http_answer),
+    "rest-enqueue": (flows.rest_enqueue, flows.rest_enqueue, http_answer),
+    "nothing": (flows.nothing, flows.nothing, http_answer),
+    "sqs": (sqs_flows.sqs_json, sqs_flows.sqs_json, http_answer),
+    "sqs-send": (sqs_flows.send_json, sqs_flows.send_json, http_answer),
+    "sqs-query": (sqs_flows.sqs_query, sqs_flows.sqs_query, http_answer),
+    "sqs-query-send": (sqs_flows.send_query, sqs_flows.send_query, http_answer),
+    "beanstalk": (flows.beanstalk, flows.beanstalk, beanstalk_answer),
+}
+"""Each flow's cycle of one message, that of a batch, and how its answers are read."""
 
 
 class Driver:

@@ -1,20 +1,16 @@
 """Full cycles as each server speaks: enqueue, receive until all of as many have come, ack."""
 
 import time
-from collections.abc import Callable, Generator, Iterator
-from typing import Any
-from uuid import UUID
+from collections.abc import Callable, Generator
 
 import msgspec
 
-from benchmarks.exchange import Answer, Flow, Parser, Request, beanstalk_answer, http_answer
+from benchmarks.exchange import Answer, Flow, Request
 from benchmarks.load import Load, Tally
 
 Cycle = Callable[[Load, Tally], Generator[Request, list[Answer], None]]
 PAYLOAD = b'{"task":"process-order","order":{"id":1234567,"amount":"1.50","items":[1,2,3]},"note":"as it is sent"}'
 VISIBILITY_S = 60
-# What AmazonSQS takes and gives at most at a time.
-SQS_BATCH_MAX = 10
 
 _decoded = msgspec.json.Decoder().decode
 _encoded = msgspec.json.Encoder().encode
@@ -43,30 +39,36 @@ def post(path: str, body: bytes, headers: str = "") -> Request:
 
 def rest(load: Load, tally: Tally) -> Flow:
     """One message over sqslite's REST interface."""
-    body = _granted((yield _once(load.queue, "enqueue")))
+    body = granted((yield _once(load.queue, "enqueue")))
     tally.enqueued.append(_decoded(body)["id"])
     while True:
-        body = _granted((yield _once(load.queue, "receive")))
+        body = granted((yield _once(load.queue, "receive")))
         for message in _messages(body):
             proof = b'{"receipt":"%b"}' % message.receipt.encode()
-            _granted((yield post(f"/v1/messages/{message.id}:ack", proof)))
+            granted((yield post(f"/v1/messages/{message.id}:ack", proof)))
             tally.acked.append(message.id)
             return
         if tally.given_up():
             return
 
 
+def rest_enqueue(load: Load, tally: Tally) -> Flow:
+    """The enqueue alone."""
+    body = granted((yield _once(load.queue, "enqueue")))
+    tally.enqueued.append(_decoded(body)["id"])
+
+
 def rest_batch(load: Load, tally: Tally) -> Flow:
     """As many messages as make a batch, in one call each."""
-    body = _granted((yield _once(load.queue, "enqueue_batch", load.batch)))
+    body = granted((yield _once(load.queue, "enqueue_batch", load.batch)))
     tally.enqueued.extend(result["id"] for result in _decoded(body)["results"])
     missing = load.batch
     while missing:
-        body = _granted((yield _once(load.queue, "receive", missing)))
+        body = granted((yield _once(load.queue, "receive", missing)))
         messages = _messages(body)
         if messages:
             acks = {"acks": [{"receipt": message.receipt} for message in messages]}
-            body = _granted((yield post("/v1/messages:ack", _encoded(acks))))
+            body = granted((yield post("/v1/messages:ack", _encoded(acks))))
             assert b'"error"' not in body, body
             tally.acked.extend(message.id for message in messages)
             missing -= len(messages)
@@ -81,37 +83,7 @@ def nothing(load: Load, tally: Tally) -> Flow:
     else:
         calls = [("enqueue_batch", load.batch), ("receive", load.batch), ("ack_batch", load.batch)]
     for name, count in calls:
-        _granted((yield _once(load.queue, name, count)))
-
-
-def sqs(load: Load, tally: Tally) -> Flow:
-    """As AmazonSQS has it: JSON, ten at a time at most."""
-    url = f"http://localhost/123456789012/{load.queue}"
-    for some in _tens(load.batch):
-        if load.batch == 1:
-            sent = yield from _sqs("SendMessage", QueueUrl=url, MessageBody=PAYLOAD.decode())
-            tally.enqueued.append(UUID(sent["MessageId"]).int)
-        else:
-            entries = [{"Id": str(place), "MessageBody": PAYLOAD.decode()} for place in range(some)]
-            sent = yield from _sqs("SendMessageBatch", QueueUrl=url, Entries=entries)
-            tally.enqueued.extend(UUID(entry["MessageId"]).int for entry in sent["Successful"])
-    missing = load.batch
-    while missing:
-        asked = min(missing, SQS_BATCH_MAX)
-        received = yield from _sqs("ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=asked)
-        messages = received.get("Messages", [])
-        if not messages and tally.given_up():
-            return
-        if messages and load.batch == 1:
-            yield from _sqs("DeleteMessage", QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
-        elif messages:
-            entries = [
-                {"Id": str(place), "ReceiptHandle": message["ReceiptHandle"]} for place, message in enumerate(messages)
-            ]
-            deleted = yield from _sqs("DeleteMessageBatch", QueueUrl=url, Entries=entries)
-            assert not deleted.get("Failed"), deleted
-        tally.acked.extend(UUID(message["MessageId"]).int for message in messages)
-        missing -= len(messages)
+        granted((yield _once(load.queue, name, count)))
 
 
 def beanstalk(load: Load, tally: Tally) -> Flow:
@@ -125,14 +97,6 @@ def beanstalk(load: Load, tally: Tally) -> Flow:
     assert all(answer.body == b"DELETED" for answer in answers), answers
     tally.acked.extend(ids)
 
-
-FLOWS: dict[str, tuple[Cycle, Cycle, Parser]] = {
-    "rest": (rest, rest_batch, http_answer),
-    "nothing": (nothing, nothing, http_answer),
-    "sqs": (sqs, sqs, http_answer),
-    "beanstalk": (beanstalk, beanstalk, beanstalk_answer),
-}
-"""Each flow's cycle of one message, that of a batch, and how its answers are read."""
 
 _prepared: dict[tuple[str, str, int], Request] = {}
 
@@ -163,32 +127,12 @@ def _rest_request(queue: str, name: str, count: int) -> Request:
     raise ValueError(name)
 
 
-def _sqs(action: str, **parameters: object) -> Generator[Request, list[Answer], Any]:
-    headers = (
-        f"x-amz-target: AmazonSQS.{action}\r\ncontent-type: application/x-amz-json-1.0\r\nauthorization: "
-        "AWS4-HMAC-SHA256 Credential=bench/20260101/us-east-1/sqs/aws4_request, SignedHeaders=host, Signature=0\r\n"
-    )
-    body = _granted((yield post("/", _encoded(parameters), headers)))
-    return _decoded(body) if body else {}
-
-
-def create_sqs_queue(queue: str) -> bytes:
-    """The request that makes a queue, for a server where none comes into being by itself."""
-    return next(_sqs("CreateQueue", QueueName=queue, Attributes={"VisibilityTimeout": str(VISIBILITY_S)}))[0]
-
-
-def _tens(count: int) -> Iterator[int]:
-    while count > 0:
-        yield min(count, SQS_BATCH_MAX)
-        count -= SQS_BATCH_MAX
-
-
 def _beanstalk_id(word: bytes, line: bytes) -> int:
     assert line.startswith(word), line
     return int(line.split()[1])
 
 
-def _granted(answers: list[Answer]) -> bytes:
+def granted(answers: list[Answer]) -> bytes:
     """The body of the only answer."""
     ((status, body, _),) = answers
     if not 200 <= status < 300:

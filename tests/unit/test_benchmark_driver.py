@@ -2,12 +2,14 @@
 
 import json
 import time
+from uuid import UUID
 
 import pytest
 
 from benchmarks.comparison import balance
+from benchmarks.driver import FLOWS
 from benchmarks.exchange import Answer, Flow, beanstalk_answer, http_answer
-from benchmarks.flows import FLOWS, rounds
+from benchmarks.flows import rounds
 from benchmarks.load import Load, Tally
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
@@ -67,6 +69,23 @@ def test_a_cycle_receives_until_all_that_it_enqueued_have_come(batch: int) -> No
     assert balance(tally) == f"0, 0 of {batch}"
 
 
+@pytest.mark.parametrize("flow", ["sqs", "sqs-query"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_cycle_over_sqs_deletes_what_it_received(flow: str, batch: int) -> None:
+    tally, cycle = started(flow, batch)
+    ids = [str(UUID(int=number)) for number in range(1, batch + 1)]
+    handles = [f"handle-{number}" for number in range(1, batch + 1)]
+    asked = [next(cycle)[0], send(cycle, 200, sqs_sent(flow, ids))]
+    asked.append(send(cycle, 200, sqs_received(flow, list(zip(ids, handles, strict=True)))))
+    assert b"SendMessage" in asked[0]
+    assert b"ReceiveMessage" in asked[1]
+    assert b"DeleteMessage" in asked[2]
+    assert all(handle.encode() in asked[2] for handle in handles)
+    with pytest.raises(StopIteration):
+        send(cycle, 200, b"{}")
+    assert (tally.messages, balance(tally)) == (batch, f"0, 0 of {batch}")
+
+
 def test_an_error_ends_a_flow() -> None:
     _, flow = started("rest", 1)
     next(flow)
@@ -98,3 +117,17 @@ def send(flow: Flow, status: int, body: bytes) -> bytes:
 
 def received(ids: list[int]) -> bytes:
     return json.dumps([{"id": number, "receipt": f"receipt-{number}", "body": {}} for number in ids]).encode()
+
+
+def sqs_sent(flow: str, ids: list[str]) -> bytes:
+    if flow == "sqs-query":
+        return "".join(f"<MessageId>{each}</MessageId>" for each in ids).encode()
+    entries = [{"MessageId": each} for each in ids]
+    return json.dumps(entries[0] if len(ids) == 1 else {"Successful": entries}).encode()
+
+
+def sqs_received(flow: str, messages: list[tuple[str, str]]) -> bytes:
+    if flow == "sqs-query":
+        shown = "<MessageId>{}</MessageId><ReceiptHandle>{}</ReceiptHandle>"
+        return "".join(shown.format(*message) for message in messages).encode()
+    return json.dumps({"Messages": [{"MessageId": m, "ReceiptHandle": h} for m, h in messages]}).encode()
