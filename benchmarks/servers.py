@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import psutil
 import psycopg
 
-START_S_MAX = 30.0
+START_S_MAX = 60.0
 LOOK_S = 0.05
 # Where the databases of development lie, too: on the disk of the checkout, for /tmp may be memory.
 DATA = Path(__file__).resolve().parents[1] / ".db"
@@ -54,6 +54,7 @@ class Server:
 
     def __init__(self, command: Sequence[object], port: int, environment: dict[str, str] | None = None) -> None:
         self.port = port
+        self._program = Path(str(command[0])).name
         self._process = subprocess.Popen(
             [str(word) for word in command],
             env=os.environ | (environment or {}),
@@ -90,7 +91,7 @@ class Server:
                     return
             time.sleep(LOOK_S)
         self.stop()
-        raise TimeoutError(f"{self._process.args!r} did not start")
+        raise TimeoutError(f"{self._program} does not take connections after {START_S_MAX:g} s, or has ended")
 
 
 def ask(port: int, request: bytes) -> bytes:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -22,11 +22,12 @@ PYTHON_CALLS_MAX = 330
 PYTHON_CALLS_IN_BATCH_MAX = 80
 CYCLES = 20
 BATCH = 100
+HEADERS = ((b"host", b"h"),)
 # The event loop is not among them: the server has one that is not written in Python.
 COUNTED = tuple(str(Path(module.__file__).parent) for module in (sqslite, prometheus_client, structlog))
 
 
-async def _asked(app: ASGIApp, path: str, body: bytes) -> bytes:
+async def asked(app: ASGIApp, path: str, body: bytes, headers: Sequence[tuple[bytes, bytes]] = HEADERS) -> bytes:
     """Speaks ASGI itself, for a client would make more calls than the server."""
     sent: list[dict] = []
     events = [{"type": "http.request", "body": body, "more_body": False}]
@@ -37,29 +38,29 @@ async def _asked(app: ASGIApp, path: str, body: bytes) -> bytes:
     async def send(message: dict) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": [(b"host", b"h")]}
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": [*headers]}
     await app(scope, receive, send)  # type: ignore[arg-type]
     assert sent[0]["status"] in (200, 201), sent
     return sent[1]["body"]
 
 
 async def _cycle(app: ASGIApp) -> None:
-    message_id = json.loads(await _asked(app, "/v1/queues/orders/messages", b'{"body":{"n":1}}'))["id"]
-    (received,) = json.loads(await _asked(app, "/v1/queues/orders:receive", b'{"max":1}'))
+    message_id = json.loads(await asked(app, "/v1/queues/orders/messages", b'{"body":{"n":1}}'))["id"]
+    (received,) = json.loads(await asked(app, "/v1/queues/orders:receive", b'{"max":1}'))
     receipt = received["receipt"].encode()
-    await _asked(app, f"/v1/messages/{message_id}:ack", b'{"receipt":"%s"}' % receipt)
+    await asked(app, f"/v1/messages/{message_id}:ack", b'{"receipt":"%s"}' % receipt)
 
 
 async def _batch(app: ASGIApp) -> None:
     messages = b",".join([b'{"body":{"n":1}}'] * BATCH)
-    await _asked(app, "/v1/queues/orders/messages:batch", b'{"messages":[%s]}' % messages)
-    received = json.loads(await _asked(app, "/v1/queues/orders:receive", b'{"max":%d}' % BATCH))
+    await asked(app, "/v1/queues/orders/messages:batch", b'{"messages":[%s]}' % messages)
+    received = json.loads(await asked(app, "/v1/queues/orders:receive", b'{"max":%d}' % BATCH))
     acks = json.dumps({"acks": [{"receipt": message["receipt"]} for message in received]})
-    done = json.loads(await _asked(app, "/v1/messages:ack", acks.encode()))
+    done = json.loads(await asked(app, "/v1/messages:ack", acks.encode()))
     assert done["results"] == [{"ok": True}] * BATCH
 
 
-async def _counted(work: Callable[[], Awaitable[None]]) -> Counter[str]:
+async def counted(work: Callable[[], Awaitable[None]]) -> Counter[str]:
     calls: Counter[str] = Counter()
 
     def note(frame: FrameType, event: str, _: object) -> None:
@@ -84,7 +85,7 @@ async def _calls_of(cycle: Callable[[ASGIApp], Awaitable[None]], times: int) -> 
             for _ in range(times):
                 await cycle(api.app)
 
-        return await _counted(cycles)
+        return await counted(cycles)
 
 
 async def test_a_message_makes_no_more_function_calls_than_it_did():

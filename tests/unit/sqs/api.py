@@ -45,6 +45,7 @@ class Sqs:
     own: Node
     http: httpx.AsyncClient
     protocol: str
+    app: SqsApp
     answered: list[tuple[str, str, int]] = field(default_factory=list)
 
     async def __call__(self, action: str, **parameters: Any) -> dict[str, Any]:
@@ -148,4 +149,4 @@ async def sqs_api(
     )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url=host) as client:
-        yield Sqs(own, client, protocol, answered)
+        yield Sqs(own, client, protocol, app, answered)

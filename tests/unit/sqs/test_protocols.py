@@ -2,7 +2,7 @@
 
 import base64
 import xml.etree.ElementTree as ElementTree
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 import pytest
@@ -244,6 +244,17 @@ def test_lists_and_maps_may_come_without_numbers_and_in_any_order():
     assert query_protocol.read(parameters, inputs.UntagQueue).tag_keys == ["a", "b", "c"]
     parameters = query_protocol.fields(b"Attribute.Name=Policy&Attribute.Value=")
     assert query_protocol.read(parameters, inputs.SetQueueAttributes).attributes == {"Policy": ""}
+
+
+@given(st.text(alphabet=r"a1fx%+&=.\\;/", max_size=30))
+def test_forms_are_read_as_the_standard_library_reads_them(form):
+    try:
+        expected = dict(reversed(parse_qsl(form, keep_blank_values=True, errors="strict")))
+    except UnicodeDecodeError:
+        with pytest.raises(SqsError):
+            query_protocol.fields(form.encode())
+    else:
+        assert query_protocol.fields(form.encode()) == expected
 
 
 @pytest.mark.parametrize("form", [b"a=%ff", "é=1".encode(), b"&".join(b"a%d=1" % n for n in range(6_000))])

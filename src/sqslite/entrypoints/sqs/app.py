@@ -1,7 +1,6 @@
 """The SQS API as an ASGI application: reads a request in either protocol, has its action answer, writes the answer."""
 
 import os
-import re
 from collections.abc import Callable
 from itertools import count
 from time import perf_counter
@@ -21,18 +20,13 @@ from sqslite.entrypoints.sqs.access_keys import AccessKey
 from sqslite.entrypoints.sqs.actions import ACTIONS, Action
 from sqslite.entrypoints.sqs.calls import Answer, Call, SqsPorts
 from sqslite.entrypoints.sqs.errors import Kind, SqsError, from_domain, from_signature
-from sqslite.entrypoints.sqs.names import Place, queue_in
+from sqslite.entrypoints.sqs.names import queue_in
 from sqslite.entrypoints.sqs.sending import too_long
 from sqslite.entrypoints.sqs.signature import SignatureRefused, SignedRequest
 
-ACCOUNT = "000000000000"
-REGION = "us-east-1"
 UNKNOWN = "(unknown)"
 _METHODS = ("POST", "GET")
 _ACTION_CHARS_MAX = 64
-_HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,255}")
-_REGION = re.compile(r"Credential=[^/]{1,128}/[0-9]{8}/([a-z0-9-]{1,32})/")
-_REGION_IN_QUERY = re.compile(r"X-Amz-Credential=[^&/%]{1,128}(?:%2F|/)[0-9]{8}(?:%2F|/)([a-z0-9-]{1,32})(?:%2F|/)")
 
 Authorize = Callable[[SignedRequest], AccessKey | None]
 Headers = dict[bytes, bytes]
@@ -71,7 +65,8 @@ class SqsApp:
         self._answered = answered
         self._bytes_max = request_bytes_max
         self._authorize = authorize
-        self._prefix = os.urandom(8).hex()
+        prefix = os.urandom(8).hex()
+        self._prefix = f"{prefix[:8]}-{prefix[8:12]}-4{prefix[12:15]}"
         self._numbers = count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,14 +125,12 @@ class SqsApp:
         action = ACTIONS.get(asked.action)
         if action is None or (path_queue is not None and not asked.is_json and not action.of_queue):
             raise SqsError(Kind.ACTION, f"The action {asked.action} is not valid for this endpoint.")
-        call = Call(
-            ports=self._ports, incoming=incoming, place=_place(scope, headers), path_queue=path_queue, caller=caller
-        )
+        call = Call(ports=self._ports, incoming=incoming, path_queue=path_queue, caller=caller)
         return await action.handle(call, _parameters(action, asked, body))
 
     def _request_id(self) -> str:
-        prefix, number = self._prefix, next(self._numbers)
-        return f"{prefix[:8]}-{prefix[8:12]}-4{prefix[12:15]}-8{number >> 48 & 0xFFF:03x}-{number & 2**48 - 1:012x}"
+        number = next(self._numbers)
+        return f"{self._prefix}-8{number >> 48 & 0xFFF:03x}-{number & 2**48 - 1:012x}"
 
 
 def _named(target: bytes) -> str:
@@ -197,17 +190,6 @@ def _content(content_type: bytes) -> list[tuple[bytes, bytes]]:
 def _queue_of_path(path: str) -> str | None:
     """The queue at whose URL the request came; None at the root."""
     return queue_in(path) if path.strip("/").count("/") else None
-
-
-def _place(scope: Any, headers: Headers) -> Place:
-    host = headers.get(b"host", b"")
-    address = host.decode() if _HOST.fullmatch(host) else "localhost"
-    credential = _REGION.search(headers.get(b"authorization", b"").decode("latin-1")) or _REGION_IN_QUERY.search(
-        scope["query_string"].decode("latin-1")
-    )
-    # A proxy in front that ends TLS says so.
-    secure = headers.get(b"x-forwarded-proto") == b"https" or scope.get("scheme") == "https"
-    return Place(f"{'https' if secure else 'http'}://{address}", ACCOUNT, credential[1] if credential else REGION)
 
 
 def _signed(scope: Any, headers: Headers, body: bytes) -> SignedRequest:

@@ -1,6 +1,7 @@
 """What every action needs: the use cases it speaks to, who calls, and which queue is meant."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -16,7 +17,7 @@ from sqslite.entrypoints.http.exchange import Incoming
 from sqslite.entrypoints.sqs.access_keys import AccessKey
 from sqslite.entrypoints.sqs.errors import Kind, SqsError, missing, no_queue
 from sqslite.entrypoints.sqs.inputs import Text, text
-from sqslite.entrypoints.sqs.names import Place, queue_in
+from sqslite.entrypoints.sqs.names import Place, place_of, queue_in
 
 
 class SqsPorts(Struct, frozen=True, kw_only=True):
@@ -35,17 +36,21 @@ class SqsPorts(Struct, frozen=True, kw_only=True):
     strict_timing: bool = True
 
 
-class Call(Struct, frozen=True, kw_only=True):
-    """One call: by whom, from where, and for the queue of its path (None: the path names none).
+class Call(Struct, frozen=True, kw_only=True, dict=True):
+    """One call: by whom, and for the queue of its path (None: the path names none).
 
     `caller` None: calls are not verified, and may do everything.
     """
 
     ports: SqsPorts
     incoming: Incoming
-    place: Place
     path_queue: str | None = None
     caller: AccessKey | None = None
+
+    @cached_property
+    def place(self) -> Place:
+        """From where it comes; few actions ask."""
+        return place_of(self.incoming.scope)
 
     def check_rights(self, queue: str) -> None:
         """Raise SqsError where the caller may not use the queue of that name."""

@@ -1,6 +1,7 @@
 """Names as AWS writes them: queue URLs, ARNs, message ids, sequence numbers."""
 
 import re
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
@@ -15,6 +16,13 @@ _FIFO_NAME = re.compile(r"[A-Za-z0-9_-]{1,75}\.fifo", re.ASCII)
 _ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 # AWS's have 12 digits.
 _ACCOUNT = re.compile(r"[0-9]{1,20}", re.ASCII)
+ACCOUNT = "000000000000"
+REGION = "us-east-1"
+_HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,255}")
+_REGION = re.compile(r"Credential=[^/]{1,128}/[0-9]{8}/([a-z0-9-]{1,32})/")
+_REGION_IN_QUERY = re.compile(r"X-Amz-Credential=[^&/%]{1,128}(?:%2F|/)[0-9]{8}(?:%2F|/)([a-z0-9-]{1,32})(?:%2F|/)")
+# A queue's URL that needs no second look.
+_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9._:-]+/[0-9]+/([A-Za-z0-9_.-]+)")
 _MIX = 0x9E3779B97F4A7C15
 _64_BITS = 2**64 - 1
 
@@ -35,6 +43,19 @@ class Place(Struct, frozen=True):
         return f"arn:aws:sqs:{self.region}:{self.account}:{queue}"
 
 
+def place_of(scope: Any) -> Place:
+    """What the request's head says of it: the address that was called, the region that was signed for."""
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    host = headers.get(b"host", b"")
+    address = host.decode() if _HOST.fullmatch(host) else "localhost"
+    credential = _REGION.search(headers.get(b"authorization", b"").decode("latin-1")) or _REGION_IN_QUERY.search(
+        scope["query_string"].decode("latin-1")
+    )
+    # A proxy in front that ends TLS says so.
+    secure = headers.get(b"x-forwarded-proto") == b"https" or scope.get("scheme") == "https"
+    return Place(f"{'https' if secure else 'http'}://{address}", ACCOUNT, credential[1] if credential else REGION)
+
+
 class Arn(Struct, frozen=True):
     """The parts of an ARN that matter here."""
 
@@ -50,11 +71,14 @@ def parse_arn(text: str) -> Arn | None:
 
 def queue_in(url: str) -> str | None:
     """The name of the queue in any form of its URL, or the bare name; None where there is none in it."""
-    try:
-        path = urlsplit(url).path if "/" in url else url
-    except ValueError:
-        return None
-    name = unquote(path.rstrip("/").rpartition("/")[2])
+    if (plain := _PLAIN_URL.fullmatch(url)) is not None:
+        name = plain[1]
+    else:
+        try:
+            path = urlsplit(url).path if "/" in url else url
+        except ValueError:
+            return None
+        name = unquote(path.rstrip("/").rpartition("/")[2])
     return name if QUEUE_NAME.fullmatch(name) else None
 
 

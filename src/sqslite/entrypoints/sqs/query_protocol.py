@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_to_bytes
 from xml.sax.saxutils import escape
 
 import msgspec
@@ -28,6 +28,8 @@ Tree = dict[str, Any]
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 # What XML 1.0 has no way to write; SQS refuses such bodies, but other wires do not.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What text may have that cannot stand in XML as it is.
+_NOT_PLAIN = re.compile("[^\t\n\x20-\x25\x27-\x3b=\x3f-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ESCAPED = {"\r": "&#xD;"}
 
 
@@ -84,11 +86,31 @@ WRITTEN: dict[str, tuple[str, ...]] = {
 
 def fields(form: bytes) -> dict[str, str]:
     """The fields of a form or a query string; of one that is there twice the first. Raises SqsError."""
+    found: dict[str, str] = {}
     try:
-        pairs = parse_qsl(form.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX)
+        if not form.isascii() or form.count(b"&") >= FIELDS_MAX:
+            raise ValueError(form)
+        for field in form.split(b"&"):
+            if field:
+                name, _, value = field.partition(b"=")
+                found.setdefault(_unquoted(name), _unquoted(value))
     except ValueError:
         raise SqsError(Kind.MALFORMED_QUERY, "The query string contains a syntax error.") from None
-    return dict(reversed(pairs))
+    return found
+
+
+def _unquoted(quoted: bytes) -> str:
+    """As urllib.parse.parse_qsl does it, in a fraction of its time."""
+    plain = quoted.replace(b"+", b" ")
+    if b"%" in plain:
+        try:
+            # %22 is \\x22 to Python, which reads that at once.
+            escaped = plain.replace(b"\\", b"\\\\").replace(b"%", b"\\x")
+            plain = str(escaped, "unicode_escape").encode("latin-1")
+        except UnicodeDecodeError:
+            # A % that is no escape stands for itself.
+            plain = unquote_to_bytes(plain)
+    return str(plain, "utf-8")
 
 
 def read(parameters: Mapping[str, str], shape: type[InputT]) -> InputT:
@@ -223,4 +245,6 @@ def _element(name: str, inside: str) -> str:
 
 def _text(name: str, value: object) -> str:
     text = ("true" if value else "false") if isinstance(value, bool) else str(value)
-    return _element(name, escape(_NOT_XML.sub("�", text), _ESCAPED))
+    if _NOT_PLAIN.search(text):
+        text = escape(_NOT_XML.sub("\ufffd", text), _ESCAPED)
+    return _element(name, text)
