@@ -16,7 +16,7 @@ from sqslite.domain import limits
 from sqslite.domain.accepting import check_body
 from sqslite.domain.errors import InvalidValue, MessageNotFound, SqsliteError, StaleReceipt
 from sqslite.domain.leases import Receipt
-from sqslite.domain.messages import Accepted, NewMessage, Received
+from sqslite.domain.messages import Accepted, BodyKind, NewMessage, Received
 from sqslite.domain.ports import Extension
 from sqslite.domain.service import Nack
 from sqslite.domain.sweep import Wish
@@ -33,11 +33,16 @@ from sqslite.wire.shapes import (
     ResultOut,
 )
 
+# RFC 8259.
+JSON_WHITE_SPACE = b" \t\n\r"
 ACK, NACK, EXTEND = "/v1/messages:ack", "/v1/messages:nack", "/v1/messages:extend"
 
 
 def enqueue(queue: str, messages: Sequence[NewMessage]) -> Call[list[Accepted | SqsliteError]]:
-    """A message without a dedup_id is given one where it may be sent again, so that it is kept once."""
+    """A message without a dedup_id is given one where it may be sent again, so that it is kept once.
+
+    White space around a JSON body is left out: in a request nobody could tell it from the request's own.
+    """
 
     def talk(session: Session) -> Talk[list[Accepted | SqsliteError]]:
         path = queue_path(queue, "/messages:batch")
@@ -50,7 +55,14 @@ def enqueue(queue: str, messages: Sequence[NewMessage]) -> Call[list[Accepted | 
         own = iter(sound)
         return [fault or _accepted(next(answers), next(own)) for fault in faults]
 
-    return Call(talk, lambda on: on.messaging.enqueue(queue, messages))
+    return Call(talk, lambda on: on.messaging.enqueue(queue, [_bare(message) for message in messages]))
+
+
+def _bare(message: NewMessage) -> NewMessage:
+    if message.body_kind is not BodyKind.JSON:
+        return message
+    body = message.body.strip(JSON_WHITE_SPACE)
+    return message if body == message.body else replace(message, body=body)
 
 
 def claim(
