@@ -9,9 +9,9 @@ import schemathesis
 from litestar import Litestar
 
 from sqslite.domain.leases import Receipt
-from sqslite.entrypoints.http.context import RequestContext
 from sqslite.entrypoints.http.errors import STATUS
 from sqslite.entrypoints.http.openapi import CALLS, document
+from sqslite.entrypoints.http.shortcut import Shortcut
 from sqslite.entrypoints.http.verbs import documented
 from tests.unit.rest import rest
 
@@ -40,8 +40,8 @@ def resolved(schema: dict) -> dict:
 
 async def router() -> Litestar:
     async with rest() as api:
-        assert isinstance(api.app, RequestContext)
-        return api.app._app._otherwise._app  # type: ignore[attr-defined]
+        assert isinstance(api.app, Shortcut)
+        return api.app._otherwise._app._app  # type: ignore[attr-defined]
 
 
 def test_the_document_is_valid_openapi_3_1():

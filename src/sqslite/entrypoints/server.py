@@ -119,11 +119,13 @@ def application(container: Container, around: Around) -> ASGIApp:
         log.info("stopped")
 
     answered = container.metrics().http_answered
-    rest = create_rest_app(ports, lifespan, answered)
     sqs = SqsApp(
         _sqs_ports(container, settings), answered, ports.request_bytes_max, authorizing(settings, container.clock())
     )
-    return TestingCalls(SqsFront(sqs, otherwise=rest), container.testing() if settings.testing else None)
+    testing = container.testing() if settings.testing else None
+    return create_rest_app(
+        ports, lifespan, answered, beside=lambda rest: TestingCalls(SqsFront(sqs, otherwise=rest), testing)
+    )
 
 
 @contextlib.asynccontextmanager

@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from structlog import get_logger
 
+from sqslite.adapters.metrics.numbers import Counts, Durations, Numbers
 from sqslite.adapters.metrics_shared import shared_dir
 from sqslite.domain.errors import SqsliteError
 from sqslite.domain.limits import SECOND_MS
@@ -53,7 +54,7 @@ class PrometheusMetrics:
         own = CollectorRegistry()
         self._counts = MultiProcessCollector(None, str(directory)) if directory else own  # type: ignore[no-untyped-call]
         self._by_queue = _ByQueue(own, queue_labels_max)
-        self._acked = Counter("sqs_messages_acked_total", "Messages acknowledged.", registry=own)
+        self._acked = Counts("sqs_messages_acked", "Messages acknowledged.", (), own).of()
         self._requeued = Counter(
             "sqs_messages_requeued_total", "Messages made available again after a lease ended unacked.", registry=own
         )
@@ -65,12 +66,11 @@ class PrometheusMetrics:
         )
         self._redriven = Counter("sqs_messages_redriven_total", "Dead letters moved on by redrive tasks.", registry=own)
         self._redrives_failed = Counter("sqs_redrive_errors_total", "Steps of redrives that failed.", registry=own)
-        self._lease_age = Histogram(
-            "sqs_lease_age_at_ack_seconds",
-            "Time from a message's claim to its ack.",
-            buckets=LEASE_BUCKETS_S,
-            registry=own,
+        self._lease_age = Durations(
+            "sqs_lease_age_at_ack_seconds", "Time from a message's claim to its ack.", (), LEASE_BUCKETS_S, own
         )
+        # Shown from the start.
+        self._lease_age.of()
         self._sweeps = Histogram(
             "sqs_sweeper_duration_seconds", "Duration of a sweep.", buckets=SWEEP_BUCKETS_S, registry=own
         )
@@ -81,32 +81,26 @@ class PrometheusMetrics:
             multiprocess_mode="max",
             registry=own,
         )
-        self._http = _Timings(
-            Histogram(
-                "sqs_http_request_duration_seconds",
-                "Duration of HTTP requests, by route and status.",
-                ("method", "route", "status"),
-                buckets=HTTP_BUCKETS_S,
-                registry=own,
-            )
+        self._http = Durations(
+            "sqs_http_request_duration_seconds",
+            "Duration of HTTP requests, by route and status.",
+            ("method", "route", "status"),
+            HTTP_BUCKETS_S,
+            own,
         )
-        self._grpc = _Timings(
-            Histogram(
-                "sqs_grpc_call_duration_seconds",
-                "Duration of gRPC calls and streams, by method and status.",
-                ("method", "status"),
-                buckets=HTTP_BUCKETS_S,
-                registry=own,
-            )
+        self._grpc = Durations(
+            "sqs_grpc_call_duration_seconds",
+            "Duration of gRPC calls and streams, by method and status.",
+            ("method", "status"),
+            HTTP_BUCKETS_S,
+            own,
         )
-        self._store = _Timings(
-            Histogram(
-                "sqs_store_call_duration_seconds",
-                "Duration of calls to the message store.",
-                ("method",),
-                buckets=STORE_BUCKETS_S,
-                registry=own,
-            )
+        self._store = Durations(
+            "sqs_store_call_duration_seconds",
+            "Duration of calls to the message store.",
+            ("method",),
+            STORE_BUCKETS_S,
+            own,
         )
         self._store_errors = Counter(
             "sqs_store_errors_total", "Calls to the message store that failed.", ("method", "code"), registry=own
@@ -114,18 +108,18 @@ class PrometheusMetrics:
 
     def enqueued(self, queue: str, count: int) -> None:
         """See Observer."""
-        self._by_queue.of(queue)[0].inc(count)
+        self._by_queue.of(queue)[0][0] += count
 
     def claimed(self, queue: str, count: int) -> None:
         """See Observer."""
-        self._by_queue.of(queue)[1].inc(count)
+        self._by_queue.of(queue)[1][0] += count
 
     def acked(self, lease_age_ms: Sequence[float]) -> None:
         """See Observer."""
-        self._acked.inc(len(lease_age_ms))
+        self._acked[0] += len(lease_age_ms)
         for age_ms in lease_age_ms:
             if age_ms >= 0:
-                self._lease_age.observe(age_ms / SECOND_MS)
+                self._lease_age.observe((), age_ms / SECOND_MS)
 
     def requeued(self, count: int) -> None:
         """See Observer."""
@@ -209,13 +203,13 @@ class _ByQueue:
     """The counters that have a label for the queue, looked up once per queue."""
 
     def __init__(self, registry: CollectorRegistry, labels_max: int) -> None:
-        self._enqueued = Counter("sqs_messages_enqueued_total", "Messages enqueued.", ("queue",), registry=registry)
-        self._received = Counter("sqs_messages_received_total", "Messages received.", ("queue",), registry=registry)
+        self._enqueued = Counts("sqs_messages_enqueued", "Messages enqueued.", ("queue",), registry)
+        self._received = Counts("sqs_messages_received", "Messages received.", ("queue",), registry)
         self._labels_max = labels_max
-        self._known: dict[str, tuple[Counter, Counter]] = {}
-        self._other: tuple[Counter, Counter] | None = None
+        self._known: dict[str, tuple[Numbers, Numbers]] = {}
+        self._other: tuple[Numbers, Numbers] | None = None
 
-    def of(self, queue: str) -> tuple[Counter, Counter]:
+    def of(self, queue: str) -> tuple[Numbers, Numbers]:
         """The queue's counters of messages enqueued and received."""
         known = self._known.get(queue)
         if known is None and len(self._known) < self._labels_max:
@@ -225,20 +219,5 @@ class _ByQueue:
             known = self._other = self._other or self._labelled(OTHER_QUEUES)
         return known
 
-    def _labelled(self, value: str) -> tuple[Counter, Counter]:
-        return self._enqueued.labels(value), self._received.labels(value)
-
-
-class _Timings:
-    """A histogram with labels, whose children are looked up once per combination."""
-
-    def __init__(self, histogram: Histogram) -> None:
-        self._histogram = histogram
-        self._known: dict[tuple[str, ...], Histogram] = {}
-
-    def observe(self, labels: tuple[str, ...], duration_s: float) -> None:
-        """Count one duration under these label values."""
-        known = self._known.get(labels)
-        if known is None:
-            known = self._known[labels] = self._histogram.labels(*labels)
-        known.observe(duration_s)
+    def _labelled(self, value: str) -> tuple[Numbers, Numbers]:
+        return self._enqueued.of(value), self._received.of(value)

@@ -13,7 +13,7 @@ from litestar.types import ASGIApp
 
 from sqslite.domain.errors import SqsliteError
 from sqslite.entrypoints.http import batches, inspection, queues, redrives, routes
-from sqslite.entrypoints.http.context import HttpAnswered, RequestContext
+from sqslite.entrypoints.http.context import HttpAnswered, RequestContext, Requests
 from sqslite.entrypoints.http.errors import RequestError, on_bug, on_http_exception, on_refusal
 from sqslite.entrypoints.http.openapi import openapi
 from sqslite.entrypoints.http.shortcut import Shortcut
@@ -56,8 +56,17 @@ CALLS = (
 )
 
 
-def create_rest_app(ports: routes.Ports, lifespan: Lifespan, answered: HttpAnswered) -> ASGIApp:
-    """The ASGI application; `lifespan` runs around its life, `answered` hears of every answer."""
+def create_rest_app(
+    ports: routes.Ports,
+    lifespan: Lifespan,
+    answered: HttpAnswered,
+    beside: Callable[[ASGIApp], ASGIApp] = lambda rest: rest,
+) -> ASGIApp:
+    """The ASGI application; `lifespan` runs around its life, `answered` hears of every answer.
+
+    `beside` puts what else is on the port before the application that it is given; what messages flow through never
+    gets there.
+    """
 
     @asynccontextmanager
     async def run(_app: Litestar) -> AsyncIterator[None]:
@@ -80,7 +89,8 @@ def create_rest_app(ports: routes.Ports, lifespan: Lifespan, answered: HttpAnswe
         logging_config=None,
         debug=False,
     )
-    return RequestContext(Shortcut(DIRECT, ports, VerbPaths(litestar)), answered)
+    requests = Requests(answered)
+    return Shortcut(DIRECT, ports, requests, otherwise=beside(RequestContext(VerbPaths(litestar), requests)))
 
 
 def allowed_methods(calls: Sequence[HTTPRouteHandler]) -> HTTPRouteHandler:

@@ -20,14 +20,11 @@ class Incoming(Protocol):
         ...
 
 
-class RawRequest:
+class RawRequest(Struct, frozen=True):
     """An Incoming and no more than that."""
 
-    __slots__ = ("receive", "scope")
-
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        self.scope = scope
-        self.receive = receive
+    scope: Scope
+    receive: Receive
 
 
 class Answer(Struct, frozen=True):

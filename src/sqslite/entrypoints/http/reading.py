@@ -56,49 +56,46 @@ async def read_bytes(request: Incoming, bytes_max: int) -> bytes:
     _check_head(dict(request.scope["headers"]), bytes_max)
     chunks: list[bytes] = []
     size = 0
+    deadline = _Deadline(asyncio.current_task())
+    timer = asyncio.get_running_loop().call_later(BODY_READ_S_MAX, deadline.cut_off)
     try:
-        with _Deadline(BODY_READ_S_MAX):
-            more = True
-            while more:
-                event = await request.receive()
-                if event["type"] != "http.request":
-                    raise RequestError("the request ended before its body did")
-                more = event.get("more_body", False)
-                chunk = event.get("body", b"")
-                size += len(chunk)
-                # What is too large is read and dropped, so that its sender sees the answer rather than a reset.
-                if size <= bytes_max:
-                    chunks.append(chunk)
-    except TimeoutError:
+        more = True
+        while more:
+            event = await request.receive()
+            if event["type"] != "http.request":
+                raise RequestError("the request ended before its body did")
+            more = event.get("more_body", False)
+            chunk = event.get("body", b"")
+            size += len(chunk)
+            # What is too large is read and dropped, so that its sender sees the answer rather than a reset.
+            if size <= bytes_max:
+                chunks.append(chunk)
+    except asyncio.CancelledError:
+        if not deadline.caused_it():
+            raise
         if size <= bytes_max:
             raise RequestTimeout(f"the request body must arrive within {BODY_READ_S_MAX:g} seconds") from None
+    finally:
+        timer.cancel()
     if size > bytes_max:
         raise _too_large(bytes_max)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-class _Deadline:
-    """Raises TimeoutError in the block's place once it has taken that long: asyncio.timeout at a third of its cost."""
+class _Deadline(msgspec.Struct):
+    """Cancels a task once its time is over: asyncio.timeout at a fifth of its cost."""
 
-    __slots__ = ("_over", "_task", "_timer")
+    task: asyncio.Task[Any] | None
+    over: bool = False
 
-    def __init__(self, seconds: float) -> None:
-        self._over = False
-        self._task = asyncio.current_task()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._cut_off)
+    def cut_off(self) -> None:
+        """The time is over."""
+        assert self.task is not None
+        self.over = self.task.cancel()
 
-    def _cut_off(self) -> None:
-        assert self._task is not None
-        self._over = self._task.cancel()
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        self._timer.cancel()
-        # Where somebody else has cancelled it as well, it stays cancelled.
-        if self._over and self._task is not None and not self._task.uncancel() and kind is asyncio.CancelledError:
-            raise TimeoutError from error
+    def caused_it(self) -> bool:
+        """Whether the task, which has been cancelled, was so by nobody else."""
+        return self.over and self.task is not None and not self.task.uncancel()
 
 
 def decode(raw: bytes, shape: type[T], whole: str = "the request body") -> T:

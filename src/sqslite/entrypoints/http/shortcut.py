@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from sqslite.domain.errors import SqsliteError
 from sqslite.entrypoints.http.calls import CALLS, Call
+from sqslite.entrypoints.http.context import Requests
 from sqslite.entrypoints.http.errors import RequestError, defect, framed, refusal
 from sqslite.entrypoints.http.exchange import Answer, RawRequest
 from sqslite.entrypoints.http.verbs import routed
@@ -59,10 +60,11 @@ def answers(call_id: str) -> Callable[[Handle], Direct]:
 class Shortcut:
     """Answers plain requests to these calls, and leaves all others to another application."""
 
-    def __init__(self, calls: Sequence[Direct], ports: object, otherwise: ASGIApp) -> None:
+    def __init__(self, calls: Sequence[Direct], ports: object, requests: Requests, otherwise: ASGIApp) -> None:
         self._path = re.compile("|".join(direct.pattern() for direct in calls))
         self._calls = {direct.call.id: (direct, self._named_by(direct)) for direct in calls}
         self._ports = ports
+        self._requests = requests
         self._otherwise = otherwise
         self._encode = msgspec.json.Encoder().encode
 
@@ -73,23 +75,31 @@ class Shortcut:
             await self._otherwise(scope, receive, send)
             return
         direct, named = self._calls[found.lastgroup]
-        scope["path_template"] = direct.call.path
+        request = self._requests.begin(dict(scope["headers"]))
+        status = 0
         try:
-            answer = await direct.handle(RawRequest(scope, receive), self._ports, *found.groups()[named])
-        except (SqsliteError, RequestError) as error:
-            answer = refusal(scope["path"], error)
-        except Exception as error:
-            answer = defect(scope["path"], error)
-        await self._send(answer, send)
+            try:
+                answer = await direct.handle(RawRequest(scope, receive), self._ports, *found.groups()[named])
+            except (SqsliteError, RequestError) as error:
+                answer = refusal(scope["path"], error)
+            except Exception as error:
+                answer = defect(scope["path"], error)
+            status = answer.status
+            body = self._encode(answer.shape)
+            headers = _headers(answer, body, request.id_header)
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body, "more_body": False})
+        finally:
+            self._requests.end(request, scope, direct.call.path, status)
 
     def _named_by(self, direct: Direct) -> slice:
         """Where among the pattern's groups are those for what this call's path names."""
         group = self._path.groupindex[direct.call.id]
         return slice(group, group + len(direct.call.parameters))
 
-    async def _send(self, answer: Answer, send: Send) -> None:
-        body = self._encode(answer.shape)
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+
+def _headers(answer: Answer, body: bytes, id_header: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), id_header]
+    if answer.headers:
         headers += [(name.encode(), value.encode()) for name, value in answer.headers]
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+    return headers
