@@ -50,6 +50,17 @@ class Holding:
         receipt = (await world.claim_one(queue)).receipt
         assert await world.ack(receipt, receipt) == [Acked(world.now, queue.partition_id)] * 2
 
+    async def test_of_several_receipts_for_one_message_in_one_call_the_current_one_counts(self, world: World):
+        queue = await world.queue()
+        await world.enqueue(queue, message(), message(), message())
+        one, two, three = [d.receipt for d in await world.claim(queue)]
+        acked = Acked(world.now, queue.partition_id)
+        forged = [replace(one, secret=bytes([n]) * SECRET_BYTES) for n in (0, 255)]
+        empty = replace(two, secret=b"")
+        stale = Refusal.STALE
+        assert await world.ack(three, forged[0], one, forged[1], empty) == [acked, stale, acked, stale, stale]
+        assert await world.ack(empty, replace(two, secret=one.secret), two) == [stale, stale, acked]
+
     async def test_a_forged_secret_acks_nothing(self, world: World):
         queue = await world.queue()
         await world.enqueue(queue, message(), message())

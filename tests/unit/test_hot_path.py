@@ -18,7 +18,7 @@ from sqslite.adapters.stores.intercepted import InterceptedStore
 from tests.unit.rest import rest
 
 # A little above what docs/performance.md says. Where it is exceeded, see there what a call costs, and whether it pays.
-PYTHON_CALLS_MAX = 262
+PYTHON_CALLS_MAX = 250
 PYTHON_CALLS_IN_BATCH_MAX = 74
 CYCLES = 20
 BATCH = 100

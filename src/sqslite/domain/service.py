@@ -1,6 +1,5 @@
 """The use cases of the queue, the same for every transport."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from operator import attrgetter
@@ -326,8 +325,9 @@ class QueueService:
         pairs = list(zip(message_ids, outcomes, strict=True))
         # By id: who acks a message twice in one call is answered twice, and it is counted once.
         acked = {message_id: outcome for message_id, outcome in pairs if isinstance(outcome, Acked)}
-        for partition_id, count in Counter([gone.partition_id for gone in acked.values()]).items():
-            self._gone(partition_id, count)
+        partitions = [gone.partition_id for gone in acked.values()]
+        for partition_id in set(partitions):
+            self._gone(partition_id, partitions.count(partition_id))
         ages = [now - gone.claimed_at if gone.claimed_at else -_MILLISECOND for gone in acked.values()]
         self._observer.acked([age / _MILLISECOND for age in ages])
         return [None if isinstance(outcome, Acked) else _refused(message_id, outcome) for message_id, outcome in pairs]

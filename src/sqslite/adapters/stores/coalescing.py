@@ -13,7 +13,7 @@ from sqslite.domain.leases import SECRET_BYTES, Acked, Lease, Receipt, Refusal
 from sqslite.domain.limits import CLAIM_MAX
 from sqslite.domain.messages import Accepted, Delivery, NewMessage
 from sqslite.domain.ports import Claim, Expired, Extension, RequeueAt, Settlement, Store
-from sqslite.domain.queues import Discipline, Queue
+from sqslite.domain.queues import Queue
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -52,9 +52,9 @@ class CoalescingStore(InterceptedStore):
 
     async def claim(self, queue: Queue, claim: Claim) -> list[Delivery]:
         """See Store."""
-        if queue.settings.discipline is Discipline.FIFO or claim.attempt_id is not None:
+        if queue.settings.fifo or claim.attempt_id is not None:
             return await self._inner.claim(queue, claim)
-        key = (queue.partition_id, queue.settings.discipline, claim.visibility_ms)
+        key = (queue.partition_id, queue.settings.fair, claim.visibility_ms)
         return await self._claims.call(key, (queue, claim), RECEIPT_WEIGHT)
 
     async def ack(self, partition_id: int, receipts: Sequence[Receipt]) -> list[Acked | Refusal]:
@@ -85,12 +85,13 @@ class CoalescingStore(InterceptedStore):
 
     async def _claim_together(self, _: Hashable, calls: Sequence[Asked]) -> Sequence[list[Delivery]]:
         queue, first = calls[-1]
-        wanted = sum(claim.limit for _, claim in calls)
-        limit = min(wanted, CLAIM_MAX)
-        secrets = b"".join(claim.secrets for _, claim in calls)[: limit * SECRET_BYTES]
-        claim = first if len(calls) == 1 else Claim(limit=limit, visibility_ms=first.visibility_ms, secrets=secrets)
-        deliveries = await self._inner.claim(queue, claim)
-        return _dealt_in_turn([claim.limit for _, claim in calls], deliveries)
+        if len(calls) == 1:
+            return [await self._inner.claim(queue, first)]
+        limits = [claim.limit for _, claim in calls]
+        limit = min(sum(limits), CLAIM_MAX)
+        secrets = b"".join([claim.secrets for _, claim in calls])[: limit * SECRET_BYTES]
+        claim = Claim(limit=limit, visibility_ms=first.visibility_ms, secrets=secrets)
+        return _dealt_in_turn(limits, await self._inner.claim(queue, claim))
 
     async def _ack_together(self, key: Hashable, calls: Sequence[Sequence[Receipt]]) -> Sequence[list[Acked | Refusal]]:
         outcomes = _dealt(calls, await self._inner.ack(_partition(key), _all(calls)))

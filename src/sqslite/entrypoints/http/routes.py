@@ -1,7 +1,6 @@
 """The REST calls: read the request, ask the service, write the answer."""
 
 import re
-from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from litestar import Request, Response, route
@@ -86,11 +85,14 @@ async def enqueue(request: Incoming, ports: Ports, queue: str) -> Answer:
 async def receive(request: Incoming, ports: Ports, queue: str) -> Answer:
     """Lease messages."""
     asked = await read(request, shapes.ReceiveIn, CONTROL_BYTES_MAX)
-
-    def claim(asker: Asker) -> Awaitable[list[Delivery]]:
-        return ports.service.claim(queue, asked.max, asked.visibility_ms, asked.wait_ms, asker, asked.attempt_id)
-
-    return Answer([_shown(delivery) for delivery in await unless_gone(request, claim, ports.service.release)])
+    deliveries: list[Delivery] = await unless_gone(
+        request,
+        lambda asker: ports.service.claim(
+            queue, asked.max, asked.visibility_ms, asked.wait_ms, asker, asked.attempt_id
+        ),
+        ports.service.release,
+    )
+    return Answer([_shown(delivery) for delivery in deliveries])
 
 
 @answers("ack")

@@ -13,7 +13,7 @@ from sqslite.adapters.stores.postgres.enqueuing import enqueue
 from sqslite.adapters.stores.postgres.rows import lease_from
 from sqslite.adapters.stores.postgres.settling import settle
 from sqslite.adapters.stores.postgres.tidying import tidy
-from sqslite.domain.leases import Acked, Receipt, Refusal
+from sqslite.domain.leases import SECRET_BYTES, Acked, Receipt, Refusal
 from sqslite.domain.limits import MESSAGE_ID_MAX, VISIBILITY_MS_MAX
 from sqslite.domain.messages import Accepted, Delivery, NewMessage
 from sqslite.domain.ports import Claim, Expired, Extension, Held, NextDue, Settlement
@@ -48,13 +48,13 @@ class PostgresStore:
         keys = [(receipt.message_id, receipt.secret) for receipt in receipts]
         wanted = set(keys)
         in_groups = partition_id in self._partitions_in_groups
-        acked = await self._acked(partition_id, wanted, in_groups=in_groups)
+        acked = await self._acked(partition_id, await self._uncontested(wanted), in_groups=in_groups)
         where = await self._whereabouts(_ids(wanted - acked.keys()), after_change=bool(acked))
         left = {(row[1], row[3]) for row in where if row[4] and row[2] == partition_id} & wanted
         if left and not in_groups:
             self._partitions_in_groups.add(partition_id)
             with errors.further(after_change=bool(acked)):
-                acked |= await self._acked(partition_id, left, in_groups=True)
+                acked |= await self._acked(partition_id, dict(left), in_groups=True)
         there = {row[1] for row in where} | _ids(acked.keys())
         return [acked.get(key) or _refusal(receipt, there) for key, receipt in zip(keys, receipts, strict=True)]
 
@@ -147,10 +147,21 @@ class PostgresStore:
         with errors.further(after_change=after_change):
             return await self._database.transact(under_locks)
 
-    async def _acked(self, partition_id: int, keys: Set[Key], *, in_groups: bool) -> dict[Key, Acked]:
+    async def _uncontested(self, wanted: Set[Key]) -> dict[int, bytes]:
+        """One secret for each message: of several, the one that is current, if any is."""
+        secrets = dict(wanted)
+        if len(secrets) < len(wanted):
+            several = {message_id for message_id, secret in wanted if secrets[message_id] != secret}
+            where = await self._whereabouts(several, after_change=False)
+            secrets.update({(row[1], row[3]) for row in where} & wanted)
+        return secrets
+
+    async def _acked(self, partition_id: int, secrets: dict[int, bytes], *, in_groups: bool) -> dict[Key, Acked]:
         statement = "ack_in_groups" if in_groups else "ack"
-        rows = await self._database.write(statement, partition_id, *_columns(sorted(keys)))
-        return {(message_id, secret): Acked(claimed_at, partition_id) for message_id, secret, claimed_at in rows}
+        # One of another length would shift those behind it, and proves nothing.
+        ids = sorted([message_id for message_id, secret in secrets.items() if len(secret) == SECRET_BYTES])
+        rows = await self._database.write(statement, partition_id, ids, b"".join([secrets[one] for one in ids]))
+        return {(message_id, secrets[message_id]): Acked(claimed_at, partition_id) for message_id, claimed_at in rows}
 
     def _note_groups(self, queue: Queue) -> None:
         """Remember that acks in this partition have groups to wake, so that the first statement does."""
