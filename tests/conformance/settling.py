@@ -1,6 +1,7 @@
 """Expired, settle and next_due: leases that end are settled once, by whoever comes first."""
 
 import asyncio
+from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -171,6 +172,21 @@ class Settling:
         before = await world.messages(queue)
         assert await world.store.settle(queue.partition_id, [RequeueAt(lease, world.now)]) == [False]
         assert await world.messages(queue) == before
+
+    async def test_of_several_leases_of_one_message_in_one_call_the_current_one_is_settled(self, world: World):
+        queue = await world.queue()
+        await world.enqueue(queue, message(), message())
+        delivery, other = await world.claim(queue, 2, 1_000)
+        world.advance(1_000)
+        leases = {lease.receipt: lease for lease in (await world.store.expired(10)).leases}
+        old, beside = leases[delivery.receipt], leases[other.receipt]
+        (lease_until,) = await world.store.extend(queue.partition_id, [Extension(delivery.receipt, 1_000)])
+        assert isinstance(lease_until, datetime)
+        current = replace(old, lease_until=lease_until)
+        settlements = [RequeueAt(beside, world.now)]
+        settlements += [RequeueAt(lease, world.now + ms(5_000)) for lease in (old, current, old)]
+        assert await world.store.settle(queue.partition_id, settlements) == [True, False, True, False]
+        assert [message.not_before for message in await world.messages(queue)] == [world.now + ms(5_000), world.now]
 
     async def test_a_settlement_of_a_lease_that_was_acked_or_settled_changes_nothing(self, world: World):
         queue, dlq = await world.queue(), await world.queue("dead")

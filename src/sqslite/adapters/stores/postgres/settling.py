@@ -1,14 +1,14 @@
 """Settle: what was decided about leases that ended, in one statement for each kind of decision."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-
-from psycopg.rows import TupleRow
+from typing import TypeVar
 
 from sqslite.adapters.stores.postgres import errors
 from sqslite.adapters.stores.postgres.database import Database
 from sqslite.domain.ports import Delete, MoveToDlq, RequeueAt, Settlement
 
+T = TypeVar("T", RequeueAt, MoveToDlq, Delete)
 Guard = tuple[int, bytes, datetime]
 
 
@@ -18,23 +18,17 @@ async def settle(database: Database, partition_id: int, settlements: Sequence[Se
     requeues = [settlement for settlement in firsts.values() if isinstance(settlement, RequeueAt)]
     moves = [settlement for settlement in firsts.values() if isinstance(settlement, MoveToDlq)]
     deletes = [settlement for settlement in firsts.values() if isinstance(settlement, Delete)]
-    steps: list[Callable[[], Awaitable[list[TupleRow]]]] = []
-    if requeues:
-        steps.append(lambda: database.write("settle_requeue", partition_id, *_guards(requeues), *_requeued(requeues)))
-    if moves:
-        steps.append(lambda: database.write("settle_dead_letter", partition_id, *_guards(moves), *_moved(moves)))
-    if deletes:
-        steps.append(lambda: database.write("settle_delete", partition_id, *_guards(deletes)))
-    done: set[tuple[int, bytes]] = set()
-    for step in steps:
-        with errors.further(after_change=bool(done)):
-            rows = await step()
-        done.update((message_id, secret) for message_id, secret in rows)
-    return [
-        (settlement.lease.receipt.message_id, settlement.lease.receipt.secret) in done
-        and firsts[_guard(settlement)] is settlement
-        for settlement in settlements
+    steps: list[tuple[str, Sequence[Settlement], tuple[object, ...]]] = [
+        *(("settle_requeue", part, (*_guards(part), *_requeued(part))) for part in _in_order(requeues)),
+        *(("settle_dead_letter", part, (*_guards(part), *_moved(part))) for part in _in_order(moves)),
+        *(("settle_delete", part, _guards(part)) for part in _in_order(deletes)),
     ]
+    done: set[Guard] = set()
+    for name, part, parameters in steps:
+        with errors.further(after_change=bool(done)):
+            settled = {message_id for (message_id,) in await database.write(name, partition_id, *parameters)}
+        done.update(_guard(settlement) for settlement in part if settlement.lease.receipt.message_id in settled)
+    return [_guard(settlement) in done and firsts[_guard(settlement)] is settlement for settlement in settlements]
 
 
 def _guard(settlement: Settlement) -> Guard:
@@ -42,10 +36,19 @@ def _guard(settlement: Settlement) -> Guard:
     return receipt.message_id, receipt.secret, settlement.lease.lease_until
 
 
-def _guards(settlements: Sequence[Settlement]) -> tuple[list[object], ...]:
+def _in_order(settlements: Sequence[T]) -> Iterator[list[T]]:
+    """All of them, each message once in the order of ids; of those that have several leases, the others after that."""
+    left = list(settlements)
+    while left:
+        part = {settlement.lease.receipt.message_id: settlement for settlement in reversed(left)}
+        yield [part[message_id] for message_id in sorted(part)]
+        left = [settlement for settlement in left if part[settlement.lease.receipt.message_id] is not settlement]
+
+
+def _guards(settlements: Sequence[Settlement]) -> tuple[object, ...]:
     return (
         [settlement.lease.receipt.message_id for settlement in settlements],
-        [settlement.lease.receipt.secret for settlement in settlements],
+        b"".join([settlement.lease.receipt.secret for settlement in settlements]),
         [settlement.lease.lease_until for settlement in settlements],
     )
 

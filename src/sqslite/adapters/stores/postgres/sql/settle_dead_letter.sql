@@ -1,21 +1,23 @@
 WITH unchanged AS MATERIALIZED (
     SELECT
-        m.ctid AS spot, settled.not_before, settled.error, settled.dlq_partition_id, settled.grouped, settled.queue,
-        settled.retention_ms, settled.dlq_kept, settled.kept_since
-    FROM unnest(
-        $2::bigint[], $3::bytea[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::bigint[], $8::boolean[],
-        $9::text[], $10::bigint[], $11::text[], $12::timestamptz[]
-    ) AS settled (
-        id, receipt_secret, lease_until, not_before, error, dlq_partition_id, grouped, queue, retention_ms,
-        dlq_kept, kept_since
-    )
-    INNER JOIN sqslite.messages AS m
-        ON m.id = settled.id AND m.receipt_secret = settled.receipt_secret AND m.lease_until = settled.lease_until
-    -- Says no more than the join does, but makes the planner use the key for a batch of any size.
+        m.ctid AS spot,
+        ($5::timestamptz[])[settled.place] AS not_before,
+        ($6::text[])[settled.place] AS error,
+        ($7::bigint[])[settled.place] AS dlq_partition_id,
+        ($8::boolean[])[settled.place] AS grouped,
+        ($9::text[])[settled.place] AS queue,
+        ($10::bigint[])[settled.place] AS retention_ms,
+        ($11::text[])[settled.place] AS dlq_kept,
+        ($12::timestamptz[])[settled.place] AS kept_since
+    FROM sqslite.messages AS m
+    CROSS JOIN LATERAL (SELECT width_bucket(m.id, $2::bigint[]) AS place) AS settled
     WHERE
         m.partition_id = $1 AND m.id = ANY ($2::bigint[])
+        -- Secrets as in ack.sql; all else lies in the order of the ids, too.
+        AND m.receipt_secret = substring($3::bytea FROM (settled.place - 1) * 16 + 1 FOR 16)
+        AND m.lease_until = ($4::timestamptz[])[settled.place]
         AND EXISTS (SELECT FROM sqslite.queues WHERE partition_id = $1)
-        AND EXISTS (SELECT FROM sqslite.queues AS dlq WHERE dlq.partition_id = settled.dlq_partition_id)
+        AND EXISTS (SELECT FROM sqslite.queues AS dlq WHERE dlq.partition_id = ($7::bigint[])[settled.place])
     -- Whoever has it locked is settling or acking it, maybe in a long transaction of his own: it is left for the next
     -- sweep, so that the others of the page need not wait.
     ORDER BY m.id
@@ -26,7 +28,7 @@ taken AS (
     USING unchanged
     WHERE m.partition_id = $1 AND m.ctid = ANY (ARRAY(SELECT spot FROM unchanged)) AND m.ctid = unchanged.spot
     RETURNING
-        m.id, m.receipt_secret, m.body, m.body_kind, m.attributes, m.enqueued_at, m.delivery_count,
+        m.id, m.body, m.body_kind, m.attributes, m.enqueued_at, m.delivery_count,
         m.deliveries_before, m.max_retries, m.trace_id, m.group_id, m.group_label, m.dedup_id, m.last_error,
         unchanged.dlq_partition_id, unchanged.grouped, unchanged.queue, unchanged.not_before, unchanged.error,
         unchanged.retention_ms, unchanged.dlq_kept, unchanged.kept_since
@@ -69,5 +71,5 @@ joined AS (
     ORDER BY partition_id, group_id COLLATE "C"
     ON CONFLICT (partition_id, group_id) DO UPDATE SET look_at = least(g.look_at, excluded.look_at)
 )
-SELECT id, receipt_secret
+SELECT id
 FROM taken

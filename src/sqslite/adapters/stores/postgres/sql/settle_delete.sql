@@ -1,11 +1,12 @@
 WITH unchanged AS MATERIALIZED (
     SELECT m.ctid AS spot
-    FROM unnest($2::bigint[], $3::bytea[], $4::timestamptz[]) AS settled (id, receipt_secret, lease_until)
-    INNER JOIN sqslite.messages AS m
-        ON m.id = settled.id AND m.receipt_secret = settled.receipt_secret AND m.lease_until = settled.lease_until
-    -- Says no more than the join does, but makes the planner use the key for a batch of any size.
+    FROM sqslite.messages AS m
+    CROSS JOIN LATERAL (SELECT width_bucket(m.id, $2::bigint[]) AS place) AS settled
     WHERE
         m.partition_id = $1 AND m.id = ANY ($2::bigint[])
+        -- Secrets as in ack.sql; all else lies in the order of the ids, too.
+        AND m.receipt_secret = substring($3::bytea FROM (settled.place - 1) * 16 + 1 FOR 16)
+        AND m.lease_until = ($4::timestamptz[])[settled.place]
         AND EXISTS (SELECT FROM sqslite.queues WHERE partition_id = $1)
     -- Whoever has it locked is settling or acking it, maybe in a long transaction of his own: it is left for the next
     -- sweep, so that the others of the page need not wait.
@@ -15,7 +16,7 @@ WITH unchanged AS MATERIALIZED (
 gone AS (
     DELETE FROM sqslite.messages AS m
     WHERE m.partition_id = $1 AND m.ctid = ANY (ARRAY(SELECT spot FROM unchanged))
-    RETURNING m.id, m.receipt_secret, m.group_id
+    RETURNING m.id, m.group_id
 ),
 freed AS MATERIALIZED (
     SELECT g.group_id
@@ -29,5 +30,5 @@ woken AS (
     SET look_at = {now}
     WHERE g.partition_id = $1 AND g.group_id = ANY (ARRAY(SELECT group_id FROM freed))
 )
-SELECT id, receipt_secret
+SELECT id
 FROM gone

@@ -1,12 +1,15 @@
 WITH unchanged AS MATERIALIZED (
-    SELECT m.ctid AS spot, settled.not_before, settled.error
-    FROM unnest($2::bigint[], $3::bytea[], $4::timestamptz[], $5::timestamptz[], $6::text[])
-        AS settled (id, receipt_secret, lease_until, not_before, error)
-    INNER JOIN sqslite.messages AS m
-        ON m.id = settled.id AND m.receipt_secret = settled.receipt_secret AND m.lease_until = settled.lease_until
-    -- Says no more than the join does, but makes the planner use the key for a batch of any size.
+    SELECT
+        m.ctid AS spot,
+        ($5::timestamptz[])[settled.place] AS not_before,
+        ($6::text[])[settled.place] AS error
+    FROM sqslite.messages AS m
+    CROSS JOIN LATERAL (SELECT width_bucket(m.id, $2::bigint[]) AS place) AS settled
     WHERE
         m.partition_id = $1 AND m.id = ANY ($2::bigint[])
+        -- Secrets as in ack.sql; all else lies in the order of the ids, too.
+        AND m.receipt_secret = substring($3::bytea FROM (settled.place - 1) * 16 + 1 FOR 16)
+        AND m.lease_until = ($4::timestamptz[])[settled.place]
         AND EXISTS (SELECT FROM sqslite.queues WHERE partition_id = $1)
     -- Whoever has it locked is settling or acking it, maybe in a long transaction of his own: it is left for the next
     -- sweep, so that the others of the page need not wait.
@@ -22,7 +25,7 @@ requeued AS (
         last_error = coalesce(unchanged.error, m.last_error)
     FROM unchanged
     WHERE m.partition_id = $1 AND m.ctid = ANY (ARRAY(SELECT spot FROM unchanged)) AND m.ctid = unchanged.spot
-    RETURNING m.id, m.receipt_secret, m.group_id, m.not_before, m.expires_at
+    RETURNING m.id, m.group_id, m.not_before, m.expires_at
 ),
 due AS MATERIALIZED (
     -- Once its retention is over it blocks its group no longer.
@@ -45,5 +48,5 @@ woken AS (
     WHERE
         g.partition_id = $1 AND g.group_id = ANY (ARRAY(SELECT group_id FROM freed)) AND g.group_id = due.group_id
 )
-SELECT id, receipt_secret
+SELECT id
 FROM requeued
