@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
+from msgspec import Struct
+
 from sqslite.domain.errors import OutcomeUnknown, Overloaded, SqsliteError
 from sqslite.domain.ports import PartitionDropped
 
@@ -20,13 +22,10 @@ WEIGHT_PER_BATCH_MAX = 4 * 1024 * 1024
 CALLS_WAITING_MAX = 4_000
 
 
-class _Call(Generic[A, R]):
-    __slots__ = ("answer", "asked", "weight")
-
-    def __init__(self, asked: A, weight: int, answer: "asyncio.Future[R]") -> None:
-        self.asked = asked
-        self.weight = weight
-        self.answer = answer
+class _Call(Struct, Generic[A, R], eq=False):
+    asked: A
+    weight: int
+    answer: "asyncio.Future[R]"
 
 
 Together = Callable[[Hashable, Sequence[A]], Awaitable[Sequence[R]]]

@@ -129,8 +129,10 @@ class QueueService:
         """
         limits.check_queue_name("queue", queue)
         limit = limits.check_range("max", self._defaults.claim_max if limit is None else limit, 1, limits.CLAIM_MAX)
-        limits.check_range("visibility_ms", visibility_ms or 0, 0, limits.VISIBILITY_MS_MAX)
-        limits.check_range("wait_ms", wait_ms or 0, 0, limits.WAIT_MS_MAX)
+        if visibility_ms is not None:
+            limits.check_range("visibility_ms", visibility_ms, 0, limits.VISIBILITY_MS_MAX)
+        if wait_ms is not None:
+            limits.check_range("wait_ms", wait_ms, 0, limits.WAIT_MS_MAX)
         if attempt_id is not None:
             limits.check_id("attempt_id", attempt_id, limits.ATTEMPT_ID_CHARS_MAX)
         asked = Asked(limit=limit, visibility_ms=visibility_ms or 0, attempt_id=attempt_id, whole_groups=whole_groups)

@@ -94,18 +94,18 @@ class MemoryState:
             del self.deleted_at[name]
         return len(past)
 
-    def enter(self, row: Row, discipline: Discipline) -> None:
+    def enter(self, row: Row, discipline: Discipline, now: datetime) -> None:
         """The row is new in its partition, and one of its group where its queue serves by groups."""
         partition = self.partitions[row.partition_id]
         partition.ids.add(row.id)
         row.grouped = discipline.grouped
         if row.grouped:
             partition.groups.join(row, discipline)
-        self.place(row)
+        self.place(row, now)
 
-    def place(self, row: Row) -> None:
+    def place(self, row: Row, now: datetime) -> None:
         """Let the row stand where it belongs now."""
-        self._stand(row, state_of(row.not_before, row.lease_until, self.clock.now()))
+        self._stand(row, state_of(row.not_before, row.lease_until, now))
         if row.lease_until is None and row.expires_at is not None:
             self.outlived.add(row)
 
@@ -120,6 +120,8 @@ class MemoryState:
 
     def attempt(self, row: Row, attempt_id: str | None) -> None:
         """The row is leased by that attempt, and by none before."""
+        if row.attempt_id is None and attempt_id is None:
+            return
         attempts = self.partitions[row.partition_id].attempts
         if row.attempt_id is not None:
             attempts[row.attempt_id].discard(row.id)

@@ -36,7 +36,8 @@ class MemoryMessages:
     async def enqueue(self, queue: Queue, messages: Sequence[NewMessage]) -> list[Accepted]:
         """Keep the messages in order."""
         self._state.live(queue)
-        return [self._accepted(queue, message) for message in messages]
+        now = self._state.clock.now()
+        return [self._accepted(queue, message, now) for message in messages]
 
     async def claim(self, queue: Queue, claim: Claim) -> list[Delivery]:
         """Lease what is first in the queue's order."""
@@ -47,10 +48,11 @@ class MemoryMessages:
         partition = self._state.partitions[queue.partition_id]
         rows = [] if claim.attempt_id is None else self._claimed_by(partition, claim.attempt_id)
         if not rows:
+            now = self._state.clock.now()
             self._state.promote(partition)
-            rows = self._chosen(partition, discipline, claim)
+            rows = self._chosen(partition, discipline, claim, now)
             for place, row in enumerate(rows):
-                self._lease(row, claim, secret_of(claim.secrets, place))
+                self._lease(row, claim, secret_of(claim.secrets, place), now)
         return [Delivery(row.message(), row.receipt()) for row in sorted(rows, key=_order(discipline))]
 
     async def ack(self, partition_id: int, receipts: Sequence[Receipt]) -> list[Acked | Refusal]:
@@ -123,8 +125,8 @@ class MemoryMessages:
 
     # How it is done
 
-    def _accepted(self, queue: Queue, message: NewMessage) -> Accepted:
-        state, now = self._state, self._state.clock.now()
+    def _accepted(self, queue: Queue, message: NewMessage, now: datetime) -> Accepted:
+        state = self._state
         dedup = state.partitions[queue.partition_id].dedup
         key = dedup_key(queue, message)
         if key is not None:
@@ -136,14 +138,14 @@ class MemoryMessages:
             partition_id=queue.partition_id,
             content=message,
             enqueued_at=now,
-            not_before=now + ms(message.delay_ms or 0),
+            not_before=now + ms(message.delay_ms) if message.delay_ms else now,
             expires_at=now + ms(message.retention_ms) if message.retention_ms else None,
             dlq=message.dlq,
         )
         if key is not None:
             dedup.remember(key, row.id, now + ms(queue.settings.dedup_ms or DEDUP_MS_DEFAULT))
         state.rows[row.id] = row
-        state.enter(row, queue.settings.discipline)
+        state.enter(row, queue.settings.discipline, now)
         return Accepted(row.id)
 
     def _claimed_by(self, partition: Partition, attempt_id: str) -> list[Row]:
@@ -151,30 +153,30 @@ class MemoryMessages:
         rows = [self._state.rows[message_id] for message_id in partition.attempts.get(attempt_id, ())]
         return [row for row in rows if row.lease_until is not None and row.claimed_at and row.claimed_at > since]
 
-    def _chosen(self, partition: Partition, discipline: Discipline, claim: Claim) -> list[Row]:
+    def _chosen(self, partition: Partition, discipline: Discipline, claim: Claim, now: datetime) -> list[Row]:
         ready, groups, limit = partition.lines[State.READY], partition.groups, claim.limit
+
+        def kept(row: Row) -> bool:
+            return row.kept(now)
+
         if discipline is Discipline.STANDARD:
-            return ready.firsts(limit, self._kept)
+            return ready.firsts(limit, kept)
         if discipline is Discipline.FIFO and claim.whole_groups:
-            return groups.choose_whole(limit, self._kept)
-        chosen = groups.choose(limit, self._kept)
+            return groups.choose_whole(limit, kept)
+        chosen = groups.choose(limit, kept)
         if discipline is Discipline.FAIR and len(chosen) < limit:
             # What came before the queue was fair is in no group.
-            chosen += ready.firsts(limit - len(chosen), lambda row: not row.grouped and self._kept(row))
+            chosen += ready.firsts(limit - len(chosen), lambda row: not row.grouped and kept(row))
         return chosen
 
-    def _kept(self, row: Row) -> bool:
-        return row.kept(self._state.clock.now())
-
-    def _lease(self, row: Row, claim: Claim, secret: bytes) -> None:
-        now = self._state.clock.now()
+    def _lease(self, row: Row, claim: Claim, secret: bytes, now: datetime) -> None:
         row.secret = secret
         self._state.attempt(row, claim.attempt_id)
         row.delivery_count += 1
         row.claimed_at = now
         row.first_claimed_at = row.first_claimed_at or now
         row.lease_until = now + ms(claim.visibility_ms)
-        self._state.place(row)
+        self._state.place(row, now)
 
     def _cleared(self, partition_id: int, limit: int) -> int:
         state, partition = self._state, self._state.partitions[partition_id]
@@ -199,11 +201,12 @@ class MemoryMessages:
         row = self._looked_up(extension.receipt)
         if isinstance(row, Refusal):
             return row
-        until = self._state.clock.now() + ms(extension.visibility_ms)
+        now = self._state.clock.now()
+        until = now + ms(extension.visibility_ms)
         if row.claimed_at is None or until > row.claimed_at + ms(VISIBILITY_MS_MAX):
             return Refusal.TOO_LONG
         row.lease_until = until
-        self._state.place(row)
+        self._state.place(row, now)
         return until
 
     def _settled(self, settlement: Settlement) -> bool:
@@ -220,7 +223,7 @@ class MemoryMessages:
         if isinstance(settlement, RequeueAt):
             row.lease_until = None
             row.not_before = settlement.not_before
-            self._state.place(row)
+            self._state.place(row, self._state.clock.now())
         else:
             row.origin_queue = settlement.lease.queue
             row.origin_delivery_count = row.delivery_count
@@ -250,7 +253,7 @@ def move(
     row.not_before = not_before
     row.expires_at = expires_at
     row.lease_until = row.claimed_at = row.first_claimed_at = row.secret = None
-    state.enter(row, target.settings.discipline)
+    state.enter(row, target.settings.discipline, state.clock.now())
 
 
 def _acked(row: Row) -> Acked:
