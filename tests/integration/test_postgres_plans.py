@@ -112,6 +112,7 @@ def _parameters(name: str, count: int) -> list[object]:
     now = datetime.now(UTC)
     settled = [OWN, ids, b"".join(secrets), [now] * count, [now] * count, ["boom"] * count]
     texts, zeros = ["text"] * count, [0] * count
+    moved = [[OTHER] * count, [True] * count, ["queue-1"] * count, zeros, texts, [now] * count]
     sent = [OWN, [b"1"] * count, texts, texts, zeros, zeros, [5] * count, texts, texts, [f"g{n}" for n in ids]]
     claim = [count, 1_000, os.urandom(SECRET_BYTES * count)]
     groups = [f"g{n}" for n in range(count)]
@@ -142,7 +143,7 @@ def _parameters(name: str, count: int) -> list[object]:
         "expire": [count],
         "settle_requeue": settled,
         "settle_delete": settled[:4],
-        "settle_dead_letter": [*settled, [OTHER] * count, [True] * count, ["queue-1"] * count, zeros, texts],
+        "settle_dead_letter": [*settled, *moved],
         "tidy_messages": [OTHER, count],
         "tidy_groups": [MANY, count],
         "tidy_dedup": [OTHER, count],

@@ -11,7 +11,6 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from sqslite.adapters.metrics import Exposition
 from sqslite.domain.administration import QueueAdministration
-from sqslite.domain.asker import Asker
 from sqslite.domain.errors import InvalidReceipt, InvalidValue, SqsliteError
 from sqslite.domain.inspection import QueueInspection
 from sqslite.domain.leases import Receipt
