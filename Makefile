@@ -66,6 +66,10 @@ test: $(DEV) ## Run all tests, PostgreSQL's included
 test-integration: $(DEV) ## Run the integration tests only
 	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadgroup tests/integration
 
+.PHONY: test-sqs-clients
+test-sqs-clients: $(DEV) ## Run the SQS clients against a server, those in Go and Java included (minutes at first)
+	SQS_CLIENTS=all $(PY) -m pytest -rs tests/integration/test_sqs_clients.py tests/integration/test_sqs_celery.py
+
 .PHONY: lint
 lint: $(DEV) ## Check format, lint, types and the direction of imports
 	$(PY) -m ruff format --check .
