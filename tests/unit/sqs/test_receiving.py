@@ -143,6 +143,14 @@ async def test_the_first_receive_stays_the_first(sqs: Sqs):
     assert second["Attributes"] == first["Attributes"]
 
 
+async def test_all_in_capitals_as_celery_writes_it(sqs: Sqs):
+    url = await sqs.create()
+    await sqs.send(url, MessageAttributes={"a": {"DataType": "String", "StringValue": "x"}})
+    (received,) = await sqs.receive(url, MessageSystemAttributeNames=["ALL"], MessageAttributeNames=["ALL"])
+    assert set(received["Attributes"]) == ALL
+    assert set(received["MessageAttributes"]) == {"a"}
+
+
 async def test_an_unknown_attribute_is_refused(sqs: Sqs):
     url = await sqs.create()
     with sqs.refuses("InvalidAttributeName", "Unknown Attribute Foo."):

@@ -117,7 +117,7 @@ def shown(attribute: Attribute) -> dict[str, str]:
 def chosen(attributes: Iterable[Attribute], names: Iterable[str]) -> list[Attribute]:
     """Those that a receiver asked for: by name, by a prefix as in `billing.*`, or all of them."""
     wanted = set(names)
-    if wanted & {"All", ".*", "*"}:
+    if wanted & {"All", "ALL", ".*", "*"}:
         return list(attributes)
     prefixes = tuple(name.removesuffix(".*") for name in wanted if name.endswith(".*"))
     return [each for each in attributes if each.name in wanted or (prefixes and each.name.startswith(prefixes))]

@@ -20,6 +20,8 @@ from sqslite.entrypoints.sqs.queue_attributes import KNOWN, visibility_s
 MESSAGES_MAX = 10
 VISIBILITY_S_MAX = 43_200
 WAIT_S_MAX = 20
+# The name of them all, as AWS documents it and as kombu, Celery's transport, writes it.
+EVERY = frozenset(("All", "ALL"))
 
 
 async def receive_message(call: Call, asked: inputs.ReceiveMessage) -> Answer:
@@ -33,7 +35,7 @@ async def receive_message(call: Call, asked: inputs.ReceiveMessage) -> Answer:
     attempt_id = _attempt_id(queue, text(asked.receive_request_attempt_id))
     system = [*texts(asked.attribute_names), *texts(asked.message_system_attribute_names)]
     for name in system:
-        if name not in SYSTEM and name not in KNOWN:
+        if name not in SYSTEM and name not in KNOWN and name not in EVERY:
             raise unknown_attribute(name)
     if visible_after_s is None:
         visible_after_s = visibility_s(queue, call.ports.defaults)
@@ -97,7 +99,7 @@ def _shown(
         "Body": body,
     }
     if system:
-        every = "All" in system
+        every = not EVERY.isdisjoint(system)
         values = {
             name: value
             for name, say in SYSTEM.items()

@@ -17,6 +17,7 @@ app.conf.update(
         "region": "us-east-1",
         "visibility_timeout": VISIBILITY_S,
         "wait_time_seconds": 5,
+        "fetch_message_attributes": {"MessageSystemAttributeNames": ["All"], "MessageAttributeNames": ["All"]},
     },
     task_default_queue=os.environ["TASK_QUEUE"],
     task_acks_late=True,
