@@ -9,10 +9,25 @@ from sqslite.adapters.stores.postgres.backend import PostgresBackend
 from sqslite.adapters.stores.postgres.claim_cursor import ClaimCursor
 from tests.integration.postgres_server import PostgresServer, any_server, fresh_database
 
-EMPTY = b"""
-    TRUNCATE sqslite.messages, sqslite.queues, sqslite.message_groups, sqslite.dedup, sqslite.dropped_partitions,
-    sqslite.totals, sqslite.redrives, sqslite.deleted_queues RESTART IDENTITY
-"""
+TABLES = [
+    "messages",
+    "queues",
+    "message_groups",
+    "dedup",
+    "dropped_partitions",
+    "totals",
+    "redrives",
+    "deleted_queues",
+]
+# For a few rows this takes a twentieth of the time of a TRUNCATE, which gives every table and index a new file.
+EMPTY = ";".join(
+    [
+        *(f"DELETE FROM sqslite.{table}" for table in TABLES),
+        "SELECT setval(pg_get_serial_sequence('sqslite.messages', 'id'), 1, false)",
+        "SELECT setval(pg_get_serial_sequence('sqslite.queues', 'partition_id'), 1, false)",
+        "SELECT setval(pg_get_serial_sequence('sqslite.redrives', 'id'), 1, false)",
+    ]
+).encode()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from sqslite.domain.leases import SECRET_BYTES
 from sqslite.domain.limits import ATTEMPT_MS, DEPTH_EXACT_MAX, VISIBILITY_MS_MAX
 from sqslite.domain.ports import Claim
 from sqslite.domain.queues import QueueSettings
-from tests.integration.conftest import EMPTY
+from tests.integration.conftest import TABLES
 
 STATEMENTS = statement_texts()
 # What standard queues live on: one statement a call.
@@ -33,6 +33,7 @@ OTHERS = (
     "peek_leased", "sight", "sight_blocker", "redrive_candidates", "redrive_move",
 )  # fmt: skip
 MESSAGES = 50_000
+EMPTY = f"TRUNCATE {', '.join(f'sqslite.{table}' for table in TABLES)} RESTART IDENTITY"
 OWN, LEASED_EVERY, OTHER = 1, 10, 2
 UNKNOWN = 1_000
 # Among the queues are two whose messages are in groups: one in many, one in a single one.
@@ -82,7 +83,7 @@ async def filled(postgres_store_url: str) -> AsyncIterator[PostgresBackend]:
     await backend.open()
     await backend.migrate()
     run = _runner(backend)
-    await run(EMPTY.decode())
+    await run(EMPTY)
     for number in range(1, 21):
         await backend.catalog.ensure(f"queue-{number}", QueueSettings())
     await run(FILL.replace("{count}", str(MESSAGES)))
@@ -91,7 +92,7 @@ async def filled(postgres_store_url: str) -> AsyncIterator[PostgresBackend]:
     await run(FILL_DEDUP.replace("{count}", str(MESSAGES)))
     await run("VACUUM ANALYZE sqslite.messages, sqslite.message_groups, sqslite.dedup")
     yield backend
-    await run(EMPTY.decode())
+    await run(EMPTY)
     await backend.close()
 
 
