@@ -1,5 +1,6 @@
 """The load test: what it counts, and that it finds each kind of fault that it looks for, and no other."""
 
+import asyncio
 import random
 
 import pytest
@@ -8,6 +9,7 @@ from msgspec.structs import replace
 from sqslite.domain.errors import InvalidValue, OutcomeUnknown, Overloaded, QueueNotFound
 from sqslite.domain.limits import ms
 from sqslite.domain.queues import QueueSettings
+from sqslite.entrypoints.loadtest.lanes import Lanes
 from sqslite.entrypoints.loadtest.latencies import INTERVALS_MAX, Histogram, Measures
 from sqslite.entrypoints.loadtest.result import Verdict
 from sqslite.entrypoints.loadtest.run import Moment
@@ -416,3 +418,28 @@ def test_no_latency_is_too_short_to_count():
     measured = Histogram()
     measured.record(0.0)
     assert (measured.count, measured.percentile(50)) == (1, 0.0)
+
+
+async def test_each_call_at_once_has_a_connection_of_its_own():
+    class Way:
+        under_way = most = calls = 0
+
+        async def open(self):
+            pass
+
+        async def close(self):
+            pass
+
+        async def ask(self, call):
+            self.under_way += 1
+            self.calls += 1
+            self.most = max(self.most, self.under_way)
+            await asyncio.sleep(0)
+            self.under_way -= 1
+            return call
+
+    ways = [Way() for _ in range(3)]
+    lanes = Lanes(ways)
+    for _ in range(2):
+        assert await asyncio.gather(*(lanes.ask(call) for call in "abc")) == ["a", "b", "c"]
+    assert [(way.most, way.calls) for way in ways] == [(1, 2)] * 3

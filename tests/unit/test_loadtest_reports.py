@@ -46,11 +46,11 @@ async def test_the_summary_says_what_was_done_and_that_all_is_well():
     said = printed(await carried_out(node_with(), plan(rate=20, crash_rate=0.2, visibility_ms=1_000, batch=2)))
     for part in (
         "http://there: 20 messages/s, 2.9 s, 8 producers, 8 consumers, batches of 2, bodies of 200 bytes",
-        "20.0% crashes",
+        "20.0% of deliveries crash",
         "messages/s enqueued",
         "p99.9",
         "sent       60: 60 accepted",
-        "again after",
+        "delivered  83, again 23 after crashes",
         "The queue load is still there.",
         "✓ Nothing lost, nothing doubled: all 60 accepted messages are accounted for.",
     ):

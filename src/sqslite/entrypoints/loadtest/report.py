@@ -43,13 +43,13 @@ def conditions(result: Result) -> str:
     sizes += f" to {plan.body_bytes_max:,}" if plan.body_bytes_max > plan.body_bytes_min else ""
     said = [
         f"{result.url}: {pace}, {result.load_s:,.1f} s",
-        f"{plan.producers} producers",
-        f"{plan.consumers} consumers",
+        _many(plan.producers, "producer"),
+        _many(plan.consumers, "consumer"),
         f"batches of {plan.batch}" if plan.batch > 1 else "",
         f"bodies of {sizes} bytes",
         f"work of {plan.work_ms:,} ms" if plan.work_ms else "",
-        f"{plan.crash_rate:.1%} crashes" if plan.crash_rate else "",
-        f"{plan.groups:,} groups in order" if plan.groups else "",
+        f"{plan.crash_rate:.1%} of deliveries crash" if plan.crash_rate else "",
+        f"{_many(plan.groups, 'group')} in order" if plan.groups else "",
     ]
     return ", ".join(filter(None, said))
 
@@ -67,11 +67,12 @@ def figures(result: Result) -> Iterator[tuple[str, str]]:
     unknown = f", {result.unknown:,} unknown ({result.unknown_delivered:,} of them came)" if result.unknown else ""
     refused = f", {result.refused:,} refused" if result.refused else ""
     yield "sent", f"{result.sent:,}: {result.accepted:,} accepted{refused}{unknown}"
-    again = [
-        f"{result.redelivered_after_crash:,} again after {result.crashes:,} crashes" if result.crashes else "",
-        f"{result.redelivered_after_lease:,} again after their leases" if result.redelivered_after_lease else "",
-    ]
-    yield "delivered", ", ".join(filter(None, [f"{result.deliveries:,}", *again]))
+    again = {
+        "after crashes": result.redelivered_after_crash,
+        "after leases that ended": result.redelivered_after_lease,
+    }
+    told = ", ".join(f"{count:,} {why}" for why, count in again.items() if count)
+    yield "delivered", f"{result.deliveries:,}" + (f", again {told}" if told else "")
     unsure = f", {result.ack_unknown:,} unknown" if result.ack_unknown else ""
     yield "acked", f"{result.acked:,}{unsure}"
     yield "drained", f"in {result.drain_s:,.1f} s" if not result.check.left else f"not in {result.drain_s:,.1f} s"
@@ -113,6 +114,10 @@ def finding(result: Result) -> str:
     if check.left is None:
         return "The queue could not be looked at in the end, so nobody knows whether a message is lost."
     return f"Not all could be checked: {check.left:,} messages were still in the queue."
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def _latency_table(result: Result) -> Table:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from importlib.util import find_spec
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
@@ -12,6 +12,9 @@ from sqslite.domain.leases import Receipt
 from sqslite.domain.messages import Accepted, NewMessage, Received
 from sqslite.domain.ports import Depth, Totals
 from sqslite.domain.queues import NamedQueue, QueueSettings
+
+if TYPE_CHECKING:
+    from sqslite.entrypoints.client import AsyncClient
 
 GRPC = "grpc://"
 
@@ -70,8 +73,8 @@ class Target(Struct, frozen=True):
 async def reached(url: str, connections: int, timeout_s: float) -> AsyncIterator[Target]:
     """The sqslite at `grpc://host:port`, or at any URL that an AsyncClient takes, for the time of the block.
 
-    No call is tried again: what each one came to is what is measured. Raises InvalidValue for another URL, and for one
-    of gRPC where the extra is not installed.
+    `connections`: how many calls are made at once, at most. No call is tried again: what each one came to is what is
+    measured. Raises InvalidValue for another URL, and for one of gRPC where the extra is not installed.
     """
     if url.startswith(GRPC):
         if find_spec("grpc") is None:
@@ -82,7 +85,19 @@ async def reached(url: str, connections: int, timeout_s: float) -> AsyncIterator
         async with GrpcCalls(url, timeout_s) as calls:
             yield Target(calls, calls, calls)
     else:
-        from sqslite.entrypoints.client import AsyncClient
-
-        async with AsyncClient(url, retries=0, connections_max=connections, timeout_s=timeout_s) as client:
+        async with _client(url, connections, timeout_s) as client:
             yield Target(client, client.administration, client.inspection)
+
+
+def _client(url: str, connections: int, timeout_s: float) -> "AsyncClient":
+    # Imported here, because a test over gRPC needs no HTTP library.
+    from sqslite.entrypoints.client import AsyncClient
+
+    if not url.startswith(("http://", "https://")):
+        return AsyncClient(url)
+    from sqslite.adapters.client.connections import AsyncConnections, Options
+    from sqslite.adapters.entropy import SystemEntropy
+    from sqslite.entrypoints.loadtest.lanes import Lanes
+
+    options = Options(retries=0, connections_max=1, timeout_s=timeout_s)
+    return AsyncClient.through(Lanes([AsyncConnections(url, options, SystemEntropy()) for _ in range(connections)]))
