@@ -1,6 +1,7 @@
 """Operations: several workers, a polite stop, a database that goes away and comes back, overload."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import time
@@ -13,7 +14,15 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.postgres_server import fresh_database
-from tests.integration.server_process import ServerProcess, environment, serving
+from tests.integration.server_process import (
+    LOOK_S,
+    START_S_MAX,
+    STOP_S_MAX,
+    ServerProcess,
+    environment,
+    free_port,
+    serving,
+)
 
 MESSAGES = 200
 RECOVERED_S_MAX = 10.0
@@ -123,6 +132,31 @@ def test_many_nodes_starting_at_once_migrate_once(postgres_server_url: str):
         outputs = [node.communicate(timeout=60)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0] * 4
     assert len([line for output in outputs for line in output.splitlines() if "0001" in line]) == 1
+
+
+def test_a_sweeper_that_runs_apart_shows_its_metrics(tmp_path: Path):
+    port = free_port()
+    command = [sys.executable, "-m", "sqslite", "sweeper", "--metrics-port", str(port)]
+    url = f"sqlite:///{tmp_path}/queues.db"
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment(url), stdout=log, stderr=log, start_new_session=True)
+    try:
+        deadline, shown = time.monotonic() + START_S_MAX, ""
+        while "sqs_sweeper_duration_seconds_count 0.0" in shown or not shown:
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(LOOK_S)
+            with contextlib.suppress(httpx.HTTPError):
+                shown = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+        samples = {s.name: s.value for family in text_string_to_metric_families(shown) for s in family.samples}
+        assert samples["sqs_sweeper_last_success_timestamp_seconds"] > 0
+        taken = subprocess.run(command, env=environment(url), capture_output=True, text=True, timeout=START_S_MAX)
+        assert taken.returncode != 0
+        assert f"port {port}" in taken.stderr
+        assert "free to listen on" in taken.stderr
+        assert "Traceback" not in taken.stderr
+    finally:
+        process.terminate()
+        assert process.wait(STOP_S_MAX) == 0
 
 
 def test_more_workers_on_sqlite_are_refused_with_the_reason(tmp_path: Path):

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.registry import Collector
 from structlog import get_logger
 
 from sqslite.domain.errors import SqsliteError
@@ -25,6 +27,20 @@ async def in_background(*runs: Run) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def showing_metrics(metrics: Collector, host: str, port: int) -> Iterator[None]:
+    """Show them at `http://host:port/metrics` from a thread, for the time of the block."""
+    registry = CollectorRegistry()
+    registry.register(metrics)
+    server, _ = start_http_server(port, host, registry=registry)
+    log.info("metrics", host=host, port=server.server_port)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 async def hand_over(flush: Callable[[], Awaitable[None]]) -> None:

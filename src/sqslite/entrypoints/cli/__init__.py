@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import sys
+from contextlib import nullcontext
 from importlib.metadata import version
 
 import click
@@ -111,11 +112,14 @@ def serve(
 
 
 @main.command()
+@click.option("--metrics-port", type=click.IntRange(1, 65_535), help="Show metrics to Prometheus there. [default: no]")
 @click.option("--no-migrate", is_flag=True, help="Leave the schema as it is.")
-def sweeper(no_migrate: bool) -> None:
+def sweeper(metrics_port: int | None, no_migrate: bool) -> None:
     """Run the sweeper alone, beside servers that run none."""
     settings = _start()
-    asyncio.run(_sweep(settings, migrate_first=not no_migrate))
+    if metrics_port is not None:
+        _check_free("--metrics-port", settings.host, metrics_port)
+    asyncio.run(_sweep(settings, metrics_port, migrate_first=not no_migrate))
 
 
 @main.command()
@@ -180,9 +184,9 @@ async def _migrate(settings: Settings) -> list[str]:
         await backend.close()
 
 
-async def _sweep(settings: Settings, *, migrate_first: bool) -> None:
+async def _sweep(settings: Settings, metrics_port: int | None, *, migrate_first: bool) -> None:
     from sqslite.entrypoints.container import Container
-    from sqslite.entrypoints.sweeper import hand_over, sweep_until_told_to_stop
+    from sqslite.entrypoints.sweeper import hand_over, showing_metrics, sweep_until_told_to_stop
 
     container = Container(settings=settings)
     backend, wakeups = container.backend(), container.wakeups()
@@ -193,7 +197,8 @@ async def _sweep(settings: Settings, *, migrate_first: bool) -> None:
         # What it settles wakes waiters of the servers.
         await wakeups.open()
         tally = container.tally()
-        await sweep_until_told_to_stop(container.sweep().run, container.redriving().run, tally.run)
+        with showing_metrics(container.metrics(), settings.host, metrics_port) if metrics_port else nullcontext():
+            await sweep_until_told_to_stop(container.sweep().run, container.redriving().run, tally.run)
         await hand_over(tally.flush)
     finally:
         await wakeups.close()
