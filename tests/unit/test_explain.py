@@ -56,6 +56,7 @@ READY = Message(
     origin_delivery_count=None,
 )
 
+NEVER = "but its retention ends at 2026-01-01T00:00:{}Z, so it is never delivered"
 CASES = [
     (seen(), State.READY, Why.READY, "it can be received now", LATER),
     (seen(expires_at=None), State.READY, Why.READY, "it can be received now", None),
@@ -72,6 +73,20 @@ CASES = [
         Why.WAITING_FOR_RETRY,
         "delivery 3 failed; the next one is possible at 2026-01-01T00:00:01.500Z",
         SOON,
+    ),
+    (
+        seen(not_before=LATER, expires_at=SOON),
+        State.DELAYED,
+        Why.DELAYED,
+        f"it is delayed until 2026-01-01T00:00:09.000Z, {NEVER.format('01.500')}",
+        SOON,
+    ),
+    (
+        seen(not_before=LATER, expires_at=LATER, delivery_count=3),
+        State.DELAYED,
+        Why.WAITING_FOR_RETRY,
+        f"delivery 3 failed; the next one is possible at 2026-01-01T00:00:09.000Z, {NEVER.format('09.000')}",
+        LATER,
     ),
     (
         seen(lease_until=SOON, delivery_count=1),

@@ -64,9 +64,10 @@ def _why(seen: Sighting, state: State) -> tuple[Why, str, datetime | None]:
         return Why.RETENTION_OVER, reason, None
     if state is State.DELAYED and message.delivery_count:
         reason = f"delivery {message.delivery_count} failed; the next one is possible at {_instant(message.not_before)}"
-        return Why.WAITING_FOR_RETRY, reason, _next_change(message)
+        return Why.WAITING_FOR_RETRY, reason + _unless_over(message), _next_change(message)
     if state is State.DELAYED:
-        return Why.DELAYED, f"it is delayed until {_instant(message.not_before)}", _next_change(message)
+        reason = f"it is delayed until {_instant(message.not_before)}"
+        return Why.DELAYED, reason + _unless_over(message), _next_change(message)
     if queue.paused:
         return Why.QUEUE_PAUSED, f"queue {queue.name} is paused until somebody resumes it", None
     if queue.settings.discipline is Discipline.FIFO and seen.blocked_by is not None:
@@ -95,6 +96,12 @@ def _unblocked_at(message: Message, blocker: Blocker, now: datetime) -> datetime
 def _next_change(message: Message) -> datetime | None:
     """When it becomes ready, or its retention ends before that."""
     return _first(message.not_before, message.expires_at)
+
+
+def _unless_over(message: Message) -> str:
+    if message.expires_at is None or message.not_before < message.expires_at:
+        return ""
+    return f", but its retention ends at {_instant(message.expires_at)}, so it is never delivered"
 
 
 def _first(*instants: datetime | None) -> datetime | None:
