@@ -175,6 +175,10 @@ def test_a_wrong_command_line_ends_with_two(arguments):
 
 def test_the_doctor_finds_a_sound_file_sound_and_says_what_is_missing(monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "sqlite:///try.db")
+    (_, no_file) = lines("doctor", code=1)
+    assert no_file["found"] == "there is no file try.db"
+    assert not Path("try.db").exists()
+    Path("try.db").touch()
     missing = {row["subject"]: row for row in lines("doctor", code=1)}
     assert missing["schema"]["advice"] == "run `sqslite migrate`"
     run("migrate")

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -10,7 +11,7 @@ from sqslite.adapters.examination import Finding, Health
 from sqslite.domain.errors import SqsliteError
 from sqslite.entrypoints.cli.asking import EXIT_REFUSED, showing
 from sqslite.entrypoints.cli.showing import print_rows
-from sqslite.entrypoints.settings import Settings
+from sqslite.entrypoints.settings import DatabaseUrl, Settings
 
 
 @click.command()
@@ -37,6 +38,9 @@ async def _examined() -> list[Finding]:
     if settings.testing:
         advice = "unset SQSLITE_TESTING, unless this is a server for tests"
         findings.append(Finding("testing", Health.WARNING, "clients may move the time and empty queues", advice))
+    if _lacks_file(settings.database_url):
+        advice = "correct DATABASE_URL; or start the server or run `sqslite migrate`, which make it"
+        return [*findings, Finding("database", Health.FAULT, f"there is no file {settings.database_url.path}", advice)]
     backend = Container(settings=settings).backend()
     try:
         await backend.open()
@@ -47,3 +51,8 @@ async def _examined() -> list[Finding]:
     finally:
         await backend.close()
     return findings
+
+
+def _lacks_file(url: DatabaseUrl) -> bool:
+    """Whether to open the storage would make a file, in a folder that is there."""
+    return url.technology == "sqlite" and Path(url.path).parent.is_dir() and not Path(url.path).exists()
