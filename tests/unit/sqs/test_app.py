@@ -87,6 +87,25 @@ async def test_an_action_that_is_not_a_queues_is_not_valid_at_its_url(api: Sqs, 
     assert "<Detail/>" in answer.text
 
 
+@pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "FOO"])
+async def test_only_get_and_post_do_anything(api: Sqs, method: str):
+    url = await api.create()
+    await api.send(url)
+    for action in ("ReceiveMessage", "DeleteQueue"):
+        answer = await api.http.request(method, url, params={"Action": action})
+        assert answer.status_code == 404
+        assert answer.content in (query_protocol.NO_ACTION, b"")
+    answer = await api.http.request(method, url, headers=target("DeleteQueue"), content=b"{}")
+    assert answer.status_code == 404
+    assert await api.counts(url) == (1, 0, 0)
+
+
+async def test_text_may_stand_in_a_form_as_it_is(api: Sqs):
+    url = await api.create()
+    await api.http.post(url, headers=FORM, content="Action=SendMessage&MessageBody=é😀=+%2B".encode())
+    assert await api.bodies(url) == ["é😀= +"]
+
+
 @pytest.mark.parametrize("headers", [{}, {"accept": "application/json"}])
 async def test_no_action_at_all_is_an_unknown_operation(api: Sqs, headers: dict):
     for answer in (await api.http.get(await api.create(), headers=headers), await api.http.post("/", headers=headers)):

@@ -2,7 +2,7 @@
 
 import base64
 import xml.etree.ElementTree as ElementTree
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, unquote_to_bytes, urlencode
 
 import msgspec
 import pytest
@@ -212,6 +212,8 @@ def test_every_code_of_the_domain_and_every_fault_of_a_signature_has_its_kind():
         (b'{"DelaySeconds":"x"}', "STRING_VALUE can not be converted to an Integer"),
         (b'{"DelaySeconds":1.5}', "DECIMAL_VALUE can not be converted to an Integer"),
         (b'{"DelaySeconds":true}', "TRUE_VALUE can not be converted to an Integer"),
+        (b'{"DelaySeconds":1e400}', "NUMBER_VALUE can not be converted to an Integer"),
+        (b'{"DelaySeconds":' + b"9" * 100_000 + b"}", "NUMBER_VALUE can not be converted to an Integer"),
         (b'{"DelaySeconds":{}}', "Start of structure or map found where not expected."),
         (b'{"MessageBody":[]}', "Start of list found where not expected"),
         (b"[]", "Start of list found where not expected"),
@@ -257,7 +259,26 @@ def test_forms_are_read_as_the_standard_library_reads_them(form):
         assert query_protocol.fields(form.encode()) == expected
 
 
-@pytest.mark.parametrize("form", [b"a=%ff", "é=1".encode(), b"&".join(b"a%d=1" % n for n in range(6_000))])
+PIECES = [bytes([byte]) for byte in b"=\r\n \t+_aZ09~\\\x00\x7f\xc3\xa9.%"] + [
+    b"%25",
+    b"%3d",
+    b"%C3%A9",
+    b"%00",
+    b"\xc3\xa9",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES)).map(b"".join))
+def test_text_stands_in_a_form_escaped_or_as_it_is(value):
+    try:
+        expected = unquote_to_bytes(value.replace(b"+", b" ")).decode()
+    except UnicodeDecodeError:
+        assert refused(lambda: query_protocol.fields(b"a=" + value)) is Kind.MALFORMED_QUERY
+    else:
+        assert query_protocol.fields(b"a=" + value + b"&b") == {"a": expected, "b": ""}
+
+
+@pytest.mark.parametrize("form", [b"a=%ff", b"\xe9=1", b"a=\xff", b"&".join(b"a%d=1" % n for n in range(6_000))])
 def test_a_form_that_cannot_be_read_is_a_malformed_query_string(form):
     with pytest.raises(SqsError) as refusal:
         query_protocol.fields(form)

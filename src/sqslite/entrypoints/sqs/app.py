@@ -83,7 +83,7 @@ class SqsApp:
         if scope["method"] not in _METHODS:
             return f"sqs:{UNKNOWN}", _no_action()
         headers: Headers = dict(scope["headers"])
-        target = headers.get(b"x-amz-target")
+        target = headers.get(b"x-amz-target") if scope["method"] == "POST" else None
         asked = Asked(_named(target), None, is_json=True) if target is not None else None
         incoming = RawRequest(scope, receive)
         try:

@@ -49,7 +49,7 @@ def _decoder(shape: type[InputT]) -> msgspec.json.Decoder[InputT]:
 def _sentence(fault: str, body: bytes) -> str:
     match = _WRONG_TYPE.match(fault)
     if match is None:
-        return fault
+        return "NUMBER_VALUE can not be converted to an Integer" if "out of range" in fault else fault
     expected, got = match["expected"], match["got"]
     if got == "object":
         return "Start of structure or map found where not expected."

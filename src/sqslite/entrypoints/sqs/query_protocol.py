@@ -88,7 +88,7 @@ def fields(form: bytes) -> dict[str, str]:
     """The fields of a form or a query string; of one that is there twice the first. Raises SqsError."""
     found: dict[str, str] = {}
     try:
-        if not form.isascii() or form.count(b"&") >= FIELDS_MAX:
+        if form.count(b"&") >= FIELDS_MAX:
             raise ValueError(form)
         for field in form.split(b"&"):
             if field:
