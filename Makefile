@@ -9,6 +9,7 @@ PY := $(VENV)/bin/python
 RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
+FUZZ := $(VENV)/.installed-fuzz
 
 # The newest Python that really runs (a version manager's shim may exist for a version that is not installed), and
 # rather one that can make virtual environments than one that is newer. Looked for once, and only for the set-up.
@@ -19,6 +20,9 @@ PYTHON ?= $(eval PYTHON := $(shell for also in 'import ensurepip, venv' pass; do
 
 # Processes for the tests; PostgreSQL's tests share one server per process.
 TEST_PROCESSES ?= 2
+
+# How long `make fuzz` looks for requests that are answered wrongly.
+FUZZ_SECONDS ?= 600
 
 # What a user's environment may say about other projects must not reach this one: where to import from, where
 # and how to install. Where packages come from (an index, certificates, constraints) stays the user's choice.
@@ -90,6 +94,13 @@ proto: $(DEV) ## Generate the gRPC code anew from its .proto file
 promises: $(DEV) ## Break each promise in a copy of the code and see its test go red
 	$(PY) scripts/break_promises.py
 
+.PHONY: fuzz
+fuzz: $(FUZZ) ## Fuzz the SQS API for FUZZ_SECONDS (default 600): raw requests, then calls in both protocols
+	@for target in raw calls; do \
+		nice $(PY) -m tests.fuzz $$target -max_total_time=$$(($(FUZZ_SECONDS) / 2)) -timeout=20 \
+		-print_final_stats=1 || exit 1; \
+	done
+
 .PHONY: bench
 bench: $(BENCH) ## Compare full cycles with other queues (under four minutes)
 	@$(PY) -m benchmarks
@@ -127,6 +138,12 @@ $(DEV): $(RUNTIME)
 	@echo "Installing the development tools ..." >&2
 	@$(PY) -m pip install --quiet --upgrade 'pip>=25.1'
 	@$(PY) -m pip install --quiet --group dev
+	@touch $@
+
+# The fuzzer has wheels for Linux only; elsewhere it wants LLVM.
+$(FUZZ): $(DEV)
+	@echo "Installing the fuzzer ..." >&2
+	@$(PY) -m pip install --quiet --group fuzz
 	@touch $@
 
 # What sqslite is compared with, and what draws the plots.

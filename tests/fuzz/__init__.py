@@ -1,0 +1,1 @@
+"""Requests that nobody would write: made of bytes, so that a fuzzer may choose them (`make fuzz`)."""
