@@ -49,6 +49,26 @@ async def test_a_superseded_handle_deletes_nothing_and_says_nothing(sqs: Sqs):
     assert await sqs.counts(url) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("action", ["DeleteMessageBatch", "ChangeMessageVisibilityBatch"])
+async def test_a_fifo_queue_refuses_handles_one_by_one(sqs: Sqs, action: str):
+    url = await sqs.create("orders.fifo", ContentBasedDeduplication="true")
+    handles = {}
+    for name, seconds in (("over", 1), ("good", 60), ("gone", 60)):
+        await sqs.send(url, name, MessageGroupId=name)
+        (message,) = await sqs.receive(url, VisibilityTimeout=seconds)
+        handles[name] = message["ReceiptHandle"]
+        if name == "gone":
+            await sqs.delete(url, message)
+    sqs.shift(2)
+    time = {"VisibilityTimeout": 30} if action.startswith("Change") else {}
+    entries = [{"Id": name, "ReceiptHandle": handle, **time} for name, handle in handles.items()]
+    answer = await sqs(action, QueueUrl=url, Entries=[*entries, {"Id": "bad", "ReceiptHandle": "x", **time}])
+    reasons = {entry["Id"]: entry["Message"].partition("Reason: ")[2] for entry in answer["Failed"]}
+    expired = {"over": "The receipt handle has expired.", "bad": ""}
+    assert reasons == (expired | {"gone": GONE} if time else expired)
+    assert {entry["Id"] for entry in answer["Successful"]} == ({"good"} if time else {"good", "gone"})
+
+
 @pytest.mark.parametrize("settled", [False, True])
 async def test_a_fifo_queue_refuses_a_handle_whose_time_is_over(sqs: Sqs, settled: bool):
     url = await sqs.create("orders.fifo")
@@ -60,6 +80,9 @@ async def test_a_fifo_queue_refuses_a_handle_whose_time_is_over(sqs: Sqs, settle
     sentence = f"Value {handle} for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired."
     with sqs.refuses("InvalidParameterValue", sentence):
         await sqs.delete(url, message)
+    for seconds in (0, 60):
+        with sqs.refuses("InvalidParameterValue", sentence):
+            await change(sqs, url, message, seconds)
     assert len(await sqs.receive(url)) == 1
 
 

@@ -65,24 +65,14 @@ async def change_message_visibility_batch(call: Call, asked: inputs.ChangeMessag
 async def _delete(call: Call, queue: Queue, handles: Sequence[str | SqsError]) -> list[SqsError | None]:
     found = await _receipts(call, queue, handles)
     own = [receipt for receipt in found if isinstance(receipt, Receipt)]
-    ended: dict[Receipt, SqsliteError] = {}
-    if queue.settings.fifo:
-        standing = await call.ports.service.standing(own)
-        ended = {receipt: why for receipt, why in zip(own, standing, strict=True) if isinstance(why, StaleReceipt)}
-    still = [receipt for receipt in own if receipt not in ended]
-    refusals = dict(zip(still, await call.ports.service.ack(still), strict=True))
-    outcomes: list[SqsError | None] = []
-    for handle, receipt in zip(handles, found, strict=True):
-        if not isinstance(receipt, Receipt):
-            outcomes.append(receipt)
-        elif receipt in ended:
-            outcomes.append(invalid_value("ReceiptHandle", handle, "The receipt handle has expired."))
-        else:
-            refusal = refusals.get(receipt)
-            # Superseded handles and messages that are gone already: a success that deletes nothing.
-            silent = refusal is None or isinstance(refusal, StaleReceipt | MessageNotFound)
-            outcomes.append(None if silent or refusal is None else from_domain(refusal))
-    return outcomes
+    refusals = iter(await call.ports.service.ack(own))
+    return [_delete_fault(next(refusals)) if isinstance(receipt, Receipt) else receipt for receipt in found]
+
+
+def _delete_fault(refusal: SqsliteError | None) -> SqsError | None:
+    # Superseded handles and messages that are gone already: a success that deletes nothing.
+    silent = refusal is None or isinstance(refusal, StaleReceipt | MessageNotFound)
+    return None if silent or refusal is None else from_domain(refusal)
 
 
 async def _change(call: Call, queue: Queue, changes: Sequence[Change | SqsError]) -> list[SqsError | None]:
@@ -149,15 +139,28 @@ def _caught_handle(given: Text, entry: str) -> str | SqsError:
 
 
 async def _receipts(call: Call, queue: Queue, handles: Sequence[str | SqsError]) -> list[Receipt | SqsError | None]:
-    """The receipt behind each handle; None where its message was purged away with its time's partition."""
+    """The receipt behind each handle, or why it is good for nothing; None where its message was purged away."""
     parsed = [handle if isinstance(handle, SqsError) else _parsed(call, queue, handle) for handle in handles]
     partition_id = queue.partition_id
     if any(isinstance(receipt, Receipt) and receipt.partition_id != partition_id for receipt in parsed):
         # Another node may have purged the queue since this one looked.
         call.ports.directory.forget(queue.name)
         partition_id = (await call.queue(queue.name)).partition_id
-    return [
+    found = [
         None if isinstance(receipt, Receipt) and receipt.partition_id != partition_id else receipt for receipt in parsed
+    ]
+    return await _standing(call, found) if queue.settings.fifo else found
+
+
+async def _standing(call: Call, found: Sequence[Receipt | SqsError | None]) -> list[Receipt | SqsError | None]:
+    """Of a FIFO queue: a handle whose time is over is refused, for the next of its group may be in work."""
+    own = [receipt for receipt in found if isinstance(receipt, Receipt)]
+    standing = iter(await call.ports.service.standing(own))
+    return [
+        invalid_value("ReceiptHandle", receipt.token(), "The receipt handle has expired.")
+        if isinstance(receipt, Receipt) and isinstance(next(standing), StaleReceipt)
+        else receipt
+        for receipt in found
     ]
 
 
