@@ -100,6 +100,13 @@ async def test_only_get_and_post_do_anything(api: Sqs, method: str):
     assert await api.counts(url) == (1, 0, 0)
 
 
+async def test_json_comes_by_post_only(api: Sqs):
+    url = await api.create()
+    answer = await api.http.request("GET", url, headers=target("DeleteQueue"), content=b"{}")
+    assert (answer.status_code, answer.content) == (404, query_protocol.NO_ACTION)
+    assert await api.counts(url) == (0, 0, 0)
+
+
 async def test_text_may_stand_in_a_form_as_it_is(api: Sqs):
     url = await api.create()
     await api.http.post(url, headers=FORM, content="Action=SendMessage&MessageBody=é😀=+%2B".encode())
