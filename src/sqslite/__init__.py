@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sqslite.domain.errors import SqsliteError as SqsliteError
+    from sqslite.domain.leases import Nack as Nack
     from sqslite.domain.leases import Receipt as Receipt
+    from sqslite.domain.leases import Wish as Wish
     from sqslite.domain.messages import Accepted as Accepted
     from sqslite.domain.messages import BodyKind as BodyKind
     from sqslite.domain.messages import NewMessage as NewMessage
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from sqslite.domain.queues import QueueSettings as QueueSettings
     from sqslite.domain.retry import Backoff as Backoff
     from sqslite.domain.retry import BackoffKind as BackoffKind
-    from sqslite.domain.service import Nack as Nack
-    from sqslite.domain.sweep import Wish as Wish
     from sqslite.entrypoints.client import AsyncClient as AsyncClient
     from sqslite.entrypoints.client import Client as Client
     from sqslite.entrypoints.worker import Context as Context
@@ -35,7 +35,7 @@ _HOMES = {
     "Client": "sqslite.entrypoints.client",
     "Context": "sqslite.entrypoints.worker",
     "Extension": "sqslite.domain.ports",
-    "Nack": "sqslite.domain.service",
+    "Nack": "sqslite.domain.leases",
     "NewMessage": "sqslite.domain.messages",
     "QueueSettings": "sqslite.domain.queues",
     "Receipt": "sqslite.domain.leases",
@@ -43,7 +43,7 @@ _HOMES = {
     "Reject": "sqslite.entrypoints.worker",
     "Retry": "sqslite.entrypoints.worker",
     "SqsliteError": "sqslite.domain.errors",
-    "Wish": "sqslite.domain.sweep",
+    "Wish": "sqslite.domain.leases",
     "Worker": "sqslite.entrypoints.worker",
 }
 

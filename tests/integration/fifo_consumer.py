@@ -14,8 +14,7 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqslite.domain.service import Nack
-from sqslite.domain.sweep import Wish
+from sqslite.domain.leases import Nack, Wish
 from sqslite.entrypoints.container import Container
 from sqslite.entrypoints.settings import DatabaseUrl, Settings
 

@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from sqslite.domain.leases import Nack, Wish
 from sqslite.domain.redrive import Redrive, RedriveState
-from sqslite.domain.service import Nack
-from sqslite.domain.sweep import Wish
 from tests.unit.node import Node, message
 
 RUNNING, COMPLETED, CANCELLED = RedriveState.RUNNING, RedriveState.COMPLETED, RedriveState.CANCELLED

@@ -11,11 +11,11 @@ from sqslite.adapters.stores.intercepted import InterceptedStore
 from sqslite.adapters.wakeups.local import LocalWakeups
 from sqslite.domain.directory import REMEMBERED_MS
 from sqslite.domain.errors import InvalidValue, MessageNotFound, QueueConflict, QueueNotFound, StoreUnavailable
+from sqslite.domain.leases import Nack, Wish
 from sqslite.domain.messages import Accepted
 from sqslite.domain.ports import Store
 from sqslite.domain.queues import QueueSettings
-from sqslite.domain.service import DROPS_MAX, Nack
-from sqslite.domain.sweep import Wish
+from sqslite.domain.service import DROPS_MAX
 from tests.unit.node import Node, message, node
 from tests.unit.test_wakeups import settled
 

@@ -25,19 +25,33 @@ OF_SERVERS = {
 }
 # Loaded once a client goes that way, not before.
 OF_A_WAY = {"anyio", "asyncio", "httpcore", "sqlite3", "ssl"}
+# What only a node works with; a client has the ports and the shapes.
+OF_NODES = {"administration", "attempts", "directory", "inspection", "redriving", "service", "sweep", "tally"}
+
+
+def loaded_modules(program: str) -> set[str]:
+    """What a fresh interpreter has after the program and had not before."""
+    code = f"import sys\nbefore = set(sys.modules)\n{program}\nprint(*set(sys.modules) - before)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    return set(run.stdout.split())
 
 
 def loaded(program: str) -> set[str]:
-    """The packages that a fresh interpreter has after the program and had not before."""
-    code = f"import sys\nbefore = set(sys.modules)\n{program}\nprint(*set(sys.modules) - before)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
-    return {name.partition(".")[0] for name in run.stdout.split()}
+    """The packages of that."""
+    return {name.partition(".")[0] for name in loaded_modules(program)}
 
 
 def test_the_clients_load_no_server():
     packages = loaded("from sqslite import AsyncClient, Client")
     assert "msgspec" in packages
     assert packages & (OF_SERVERS | OF_A_WAY) == set()
+
+
+def test_neither_the_clients_nor_the_worker_load_a_node():
+    modules = loaded_modules("from sqslite import AsyncClient, Client, Worker")
+    assert "sqslite.domain.use_cases" in modules
+    assert modules & {f"sqslite.domain.{module}" for module in OF_NODES} == set()
+    assert {name.partition(".")[0] for name in modules} & (OF_SERVERS | {"anyio", "httpcore", "sqlite3"}) == set()
 
 
 def test_a_client_of_a_server_loads_no_server_either():

@@ -20,12 +20,11 @@ from sqslite.domain.errors import (
     StaleReceipt,
     StoreUnavailable,
 )
-from sqslite.domain.leases import SECRET_BYTES, Receipt
+from sqslite.domain.leases import SECRET_BYTES, Nack, Receipt
 from sqslite.domain.limits import BATCH_MAX
 from sqslite.domain.messages import Accepted, BodyKind
 from sqslite.domain.ports import Extension
 from sqslite.domain.queues import QueueSettings
-from sqslite.domain.service import Nack
 from sqslite.wire.shapes import ErrorOut, ResultOut, ResultsOut
 from tests.unit.node import message
 

@@ -9,13 +9,12 @@ from msgspec.structs import replace
 from sqslite.adapters.clock import VirtualClock
 from sqslite.domain.errors import MessageNotFound
 from sqslite.domain.explain import Why, explain
+from sqslite.domain.leases import Nack, Wish
 from sqslite.domain.lifecycle import State
 from sqslite.domain.limits import RETENTION_MS_DEFAULT, ms
 from sqslite.domain.messages import BodyKind, Message
 from sqslite.domain.ports import Blocker, Sighting
 from sqslite.domain.queues import Queue, QueueSettings
-from sqslite.domain.service import Nack
-from sqslite.domain.sweep import Wish
 from tests.unit.node import Node, message, node
 
 NOW = VirtualClock().now()

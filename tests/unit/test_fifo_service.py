@@ -11,14 +11,12 @@ from sqslite.adapters.stores.faulty import Fault, FaultyStore
 from sqslite.adapters.stores.intercepted import InterceptedStore
 from sqslite.domain.errors import InvalidValue, OutcomeUnknown
 from sqslite.domain.fairness import OLDEST_EVERY_CLAIMS
-from sqslite.domain.leases import Refusal
+from sqslite.domain.leases import Nack, Refusal, Wish
 from sqslite.domain.limits import ATTEMPT_MS, VISIBILITY_MS_MAX, ms
 from sqslite.domain.messages import Delivery
 from sqslite.domain.ports import Extension
 from sqslite.domain.queues import QueueSettings
 from sqslite.domain.retry import Backoff, BackoffKind
-from sqslite.domain.service import Nack
-from sqslite.domain.sweep import Wish
 from tests.unit.node import Node, NotedWakeups, Plan, message, node
 from tests.unit.test_wakeups import settled
 

@@ -6,8 +6,8 @@ import pytest
 
 from sqslite.domain.errors import InFlightLimit
 from sqslite.domain.in_flight import READ_EVERY_MS, READ_FULL_EVERY_MS
+from sqslite.domain.leases import Nack
 from sqslite.domain.queues import QueueSettings
-from sqslite.domain.service import Nack
 from tests.unit.node import Node, message, node
 from tests.unit.rest import rest
 from tests.unit.test_wakeups import settled

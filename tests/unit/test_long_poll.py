@@ -12,10 +12,10 @@ from sqslite.adapters.stores.faulty import Fault, FaultyStore
 from sqslite.adapters.stores.intercepted import InterceptedStore
 from sqslite.domain.asker import Asker
 from sqslite.domain.errors import InvalidValue, StoreUnavailable
+from sqslite.domain.leases import Nack, Wish
 from sqslite.domain.limits import WAIT_MS_MAX
 from sqslite.domain.ports import Store
-from sqslite.domain.service import Nack
-from sqslite.domain.sweep import PAUSE_MS, Wish
+from sqslite.domain.sweep import PAUSE_MS
 from tests.unit.node import Node, NotedWakeups, Plan, message, node
 from tests.unit.polls import Poll, ids, parked, waited
 from tests.unit.test_wakeups import settled

@@ -9,10 +9,10 @@ import pytest
 from sqslite.adapters.stores.faulty import Fault, FaultyStore
 from sqslite.adapters.stores.intercepted import InterceptedStore
 from sqslite.domain.errors import OutcomeUnknown, SqsliteError, StaleReceipt, StoreUnavailable
+from sqslite.domain.leases import Nack
 from sqslite.domain.limits import ms
 from sqslite.domain.messages import Accepted
 from sqslite.domain.ports import Extension
-from sqslite.domain.service import Nack
 from tests.unit.node import Node, Plan, message, node
 
 T = TypeVar("T")

@@ -4,11 +4,10 @@ import pytest
 
 from sqslite.domain.directory import REMEMBERED_MS
 from sqslite.domain.errors import BodyTooLarge, InvalidValue, QueueNotFound
+from sqslite.domain.leases import Nack, Wish
 from sqslite.domain.limits import ms
 from sqslite.domain.queues import DedupScope, Defaults, QueueSettings
 from sqslite.domain.retry import Backoff, BackoffKind
-from sqslite.domain.service import Nack
-from sqslite.domain.sweep import Wish
 from tests.unit.node import Node, message, node
 
 

@@ -13,12 +13,12 @@ from sqslite.domain.errors import (
     QueueNotFound,
     RedriveConflict,
 )
+from sqslite.domain.leases import Nack
 from sqslite.domain.limits import RETENTION_MS_DEFAULT, ms
 from sqslite.domain.messages import Message
 from sqslite.domain.queues import QueueSettings
 from sqslite.domain.redrive import Redrive
 from sqslite.domain.redriving import HOLD_MS, LOOK_EVERY_MS, STEP_MESSAGES_MAX
-from sqslite.domain.service import Nack
 from tests.unit.node import Node, message, node
 from tests.unit.redrives import COMPLETED, RUNNING, carrying, dead_letters, ids_in, latest
 from tests.unit.test_wakeups import settled

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from sqslite.domain import limits
 from sqslite.domain.errors import BodyTooLarge, InvalidValue, QueueNotFound
+from sqslite.domain.leases import Nack
 from sqslite.domain.limits import ms
 from sqslite.domain.messages import Accepted, BodyKind, NewMessage
 from sqslite.domain.queues import Defaults
 from sqslite.domain.retry import Backoff, BackoffKind
-from sqslite.domain.service import Nack
 from tests.conformance.claiming import BODIES
 from tests.unit.node import Node, message, node
 

@@ -5,12 +5,10 @@ from msgspec.structs import replace
 
 from sqslite.domain import limits
 from sqslite.domain.errors import InvalidValue, MessageNotFound, SqsliteError, StaleReceipt
-from sqslite.domain.leases import SECRET_BYTES, Receipt
+from sqslite.domain.leases import SECRET_BYTES, Nack, Receipt, Wish
 from sqslite.domain.limits import VISIBILITY_MS_MAX, ms
 from sqslite.domain.ports import Extension
 from sqslite.domain.retry import Backoff, BackoffKind
-from sqslite.domain.service import Nack
-from sqslite.domain.sweep import Wish
 from tests.unit.node import Node, message, node
 
 

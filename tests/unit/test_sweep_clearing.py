@@ -8,11 +8,11 @@ from sqslite.adapters.stores.faulty import Fault, FaultyStore
 from sqslite.adapters.stores.intercepted import InterceptedStore
 from sqslite.domain import sweep as sweep_module
 from sqslite.domain.errors import StoreUnavailable
+from sqslite.domain.leases import Nack, Wish
 from sqslite.domain.limits import RETENTION_MS_DEFAULT, ms
 from sqslite.domain.ports import Store
 from sqslite.domain.queues import Defaults
-from sqslite.domain.service import Nack
-from sqslite.domain.sweep import CLEARED_PAGES_MAX, LOOK_EVERY_MS, PAGE_ROWS_MAX, Wish
+from sqslite.domain.sweep import CLEARED_PAGES_MAX, LOOK_EVERY_MS, PAGE_ROWS_MAX
 from tests.unit.node import INTERVAL_MS, Node, Plan, message, node
 from tests.unit.test_sweep import sweeping
 

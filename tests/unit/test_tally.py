@@ -8,9 +8,9 @@ import pytest
 
 from sqslite.adapters.clock import VirtualClock
 from sqslite.domain.errors import OutcomeUnknown, Overloaded, SqsliteError, StoreUnavailable
+from sqslite.domain.leases import Nack
 from sqslite.domain.limits import ms
 from sqslite.domain.ports import Totals
-from sqslite.domain.service import Nack
 from sqslite.domain.tally import FLUSH_EVERY_MS, Tally
 from tests.unit.node import message, node
 

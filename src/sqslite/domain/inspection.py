@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from sqslite.domain import limits
@@ -14,17 +13,11 @@ from sqslite.domain.messages import Message
 from sqslite.domain.ports import Depth, Position, QueueStats, Totals
 from sqslite.domain.queues import Defaults, Queue
 from sqslite.domain.tally import Tally
+from sqslite.domain.use_cases import PeekPage
 
 PEEKED_STATES = (State.READY, State.DELAYED, State.LEASED)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-
-
-class PeekPage(Struct, frozen=True):
-    """Messages with their states; `after` leads to the next page, None where this is the last."""
-
-    messages: list[tuple[State, Message]]
-    after: str | None
 
 
 class QueueInspection:

@@ -86,3 +86,23 @@ class Lease(Struct, frozen=True, kw_only=True):
     max_retries: int
     dlq: str | None
     expires_at: datetime | None = None
+
+
+class Wish(Struct, frozen=True):
+    """What the holder asked for when it gave a lease up.
+
+    `delay_ms` takes the place of the queue's backoff, None leaves it to the policy; `error` says why the
+    work failed, None keeps what the message said before. `dead_letter` is for work that no further delivery would
+    bring to an end: the message moves to its DLQ now, however many deliveries it has left.
+    """
+
+    delay_ms: int | None = None
+    error: str | None = None
+    dead_letter: bool = False
+
+
+class Nack(Struct, frozen=True):
+    """A holder gives its lease up, with what it wishes to become of the message."""
+
+    receipt: Receipt
+    wish: Wish = Wish()

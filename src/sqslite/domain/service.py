@@ -20,20 +20,20 @@ from sqslite.domain.errors import (
 )
 from sqslite.domain.fairness import Fairness
 from sqslite.domain.in_flight import InFlight
-from sqslite.domain.leases import Acked, Lease, Receipt, Refusal
+from sqslite.domain.leases import Acked, Lease, Nack, Receipt, Refusal, Wish
 from sqslite.domain.messages import Accepted, Delivery, NewMessage, Received
 from sqslite.domain.partitions import per_partition
 from sqslite.domain.ports import Claim, Clock, Entropy, Expired, Extension, Observer, PartitionDropped, Store, Wakeups
 from sqslite.domain.queues import Defaults, Discipline, Queue
 from sqslite.domain.retry import RetryPolicy
-from sqslite.domain.sweep import Sweep, Wish
+from sqslite.domain.sweep import Sweep
 from sqslite.domain.tally import Tally
 
 # A queue can be purged or deleted between the look at it and the enqueue; no queue is that often in a row.
 DROPS_MAX = 5
 _MILLISECOND = limits.ms(1)
 _partition_of_receipt: Callable[[Receipt], int] = attrgetter("partition_id")
-_partition_of_its_receipt: Callable[["Nack | Extension"], int] = attrgetter("receipt.partition_id")
+_partition_of_its_receipt: Callable[[Nack | Extension], int] = attrgetter("receipt.partition_id")
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -43,13 +43,6 @@ class Asked(Struct, frozen=True, kw_only=True):
     visibility_ms: int
     attempt_id: str | None
     whole_groups: bool
-
-
-class Nack(Struct, frozen=True):
-    """A holder gives its lease up, with what it wishes to become of the message."""
-
-    receipt: Receipt
-    wish: Wish = Wish()
 
 
 class QueueService:

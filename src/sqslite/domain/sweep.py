@@ -8,10 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from msgspec import Struct
-
 from sqslite.domain.directory import QueueDirectory
-from sqslite.domain.leases import Lease
+from sqslite.domain.leases import Lease, Wish
 from sqslite.domain.limits import SECOND_MS, ms
 from sqslite.domain.ports import (
     Clock,
@@ -42,21 +40,6 @@ CLEARED_PAGES_MAX = 10
 MOVES_MAX = 2
 RETRY_MS_FIRST = 250
 RETRY_MS_MAX = 5 * SECOND_MS
-
-
-class Wish(Struct, frozen=True):
-    """What the holder asked for when it gave a lease up.
-
-    `delay_ms` takes the place of the queue's backoff, None leaves it to the policy; `error` says why the
-    work failed, None keeps what the message said before. `dead_letter` is for work that no further delivery would
-    bring to an end: the message moves to its DLQ now, however many deliveries it has left.
-    """
-
-    delay_ms: int | None = None
-    error: str | None = None
-    dead_letter: bool = False
-
-
 NO_WISH = Wish()
 
 

@@ -10,21 +10,29 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Struct
+
 from sqslite.domain.errors import SqsliteError
 from sqslite.domain.explain import Explanation
-from sqslite.domain.inspection import PeekPage
-from sqslite.domain.leases import Receipt
-from sqslite.domain.messages import Accepted, NewMessage, Received
+from sqslite.domain.leases import Nack, Receipt
+from sqslite.domain.lifecycle import State
+from sqslite.domain.messages import Accepted, Message, NewMessage, Received
 from sqslite.domain.ports import Depth, Extension, Totals
 from sqslite.domain.queues import NamedQueue, QueueSettings
 from sqslite.domain.redrive import RedriveTask
-from sqslite.domain.service import Nack
 
 if TYPE_CHECKING:
     from sqslite.domain.administration import QueueAdministration
     from sqslite.domain.inspection import QueueInspection
     from sqslite.domain.redriving import Redriving
     from sqslite.domain.service import QueueService
+
+
+class PeekPage(Struct, frozen=True):
+    """Messages with their states; `after` leads to the next page, None where this is the last."""
+
+    messages: list[tuple[State, Message]]
+    after: str | None
 
 
 class Messaging(Protocol):

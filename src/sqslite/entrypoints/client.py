@@ -9,10 +9,9 @@ import msgspec
 from sqslite.adapters.client import asynchronous, blocking
 from sqslite.adapters.client.calls import Call
 from sqslite.domain.errors import InvalidValue, SqsliteError
+from sqslite.domain.leases import Nack, Wish
 from sqslite.domain.messages import Accepted, BodyKind, NewMessage, Received
 from sqslite.domain.ports import Extension
-from sqslite.domain.service import Nack
-from sqslite.domain.sweep import Wish
 
 if TYPE_CHECKING:
     from sqslite.adapters.client.connections import Options

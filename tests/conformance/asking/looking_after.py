@@ -11,13 +11,12 @@ from sqslite.domain.errors import (
     RedriveNotFound,
 )
 from sqslite.domain.explain import Why
+from sqslite.domain.leases import Nack, Wish
 from sqslite.domain.lifecycle import State
 from sqslite.domain.ports import Totals
 from sqslite.domain.queues import QueueSettings
 from sqslite.domain.redrive import RedriveState
 from sqslite.domain.retry import Backoff, BackoffKind
-from sqslite.domain.service import Nack
-from sqslite.domain.sweep import Wish
 from tests.conformance.asking.asked import Asked, message
 from tests.conformance.asking.messaging import EVERYTHING
 

@@ -12,13 +12,11 @@ from sqslite.domain.errors import (
     MessageNotFound,
     StaleReceipt,
 )
-from sqslite.domain.leases import SECRET_BYTES, Receipt
+from sqslite.domain.leases import SECRET_BYTES, Nack, Receipt, Wish
 from sqslite.domain.limits import BATCH_MAX, BODY_BYTES_MAX_DEFAULT, VISIBILITY_MS_MAX
 from sqslite.domain.messages import Accepted, BodyKind
 from sqslite.domain.ports import Extension
 from sqslite.domain.queues import QueueSettings
-from sqslite.domain.service import Nack
-from sqslite.domain.sweep import Wish
 from tests.conformance.asking.asked import Asked, message
 from tests.conformance.claiming import BODIES
 

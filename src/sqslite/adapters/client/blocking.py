@@ -7,13 +7,12 @@ from sqslite.adapters.client import looking_after, messaging
 from sqslite.adapters.client.calls import AskAndBlock
 from sqslite.domain.errors import SqsliteError
 from sqslite.domain.explain import Explanation
-from sqslite.domain.inspection import PeekPage
-from sqslite.domain.leases import Receipt
+from sqslite.domain.leases import Nack, Receipt
 from sqslite.domain.messages import Accepted, NewMessage, Received
 from sqslite.domain.ports import Depth, Extension, Totals
 from sqslite.domain.queues import NamedQueue, QueueSettings
 from sqslite.domain.redrive import RedriveTask
-from sqslite.domain.service import Nack
+from sqslite.domain.use_cases import PeekPage
 
 
 class BlockingMessaging:

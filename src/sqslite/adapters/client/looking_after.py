@@ -11,10 +11,10 @@ from sqslite.adapters.client.talking import Talk, ask
 from sqslite.domain import limits
 from sqslite.domain.errors import QueueNotFound
 from sqslite.domain.explain import Explanation
-from sqslite.domain.inspection import PeekPage
 from sqslite.domain.ports import Depth, Totals
 from sqslite.domain.queues import NamedQueue, QueueSettings
 from sqslite.domain.redrive import RedriveTask
+from sqslite.domain.use_cases import PeekPage
 from sqslite.wire.queue_shapes import (
     ExplainOut,
     PeekOut,

@@ -15,11 +15,9 @@ from sqslite.adapters.client.talking import Batch, Talk, ask, ask_for_each
 from sqslite.domain import limits
 from sqslite.domain.accepting import check_body
 from sqslite.domain.errors import InvalidValue, MessageNotFound, SqsliteError, StaleReceipt
-from sqslite.domain.leases import Receipt
+from sqslite.domain.leases import Nack, Receipt, Wish
 from sqslite.domain.messages import Accepted, BodyKind, NewMessage, Received
 from sqslite.domain.ports import Extension
-from sqslite.domain.service import Nack
-from sqslite.domain.sweep import Wish
 from sqslite.wire.shapes import (
     AckBatchIn,
     AckEntry,

@@ -11,11 +11,9 @@ import msgspec
 from sqslite.domain import limits
 from sqslite.domain.errors import SqsliteError
 from sqslite.domain.inspection import PEEKED_STATES
-from sqslite.domain.leases import Receipt
+from sqslite.domain.leases import Nack, Receipt, Wish
 from sqslite.domain.messages import BodyKind, NewMessage
 from sqslite.domain.ports import Extension
-from sqslite.domain.service import Nack
-from sqslite.domain.sweep import Wish
 from sqslite.entrypoints.cli.asking import (
     EXIT_NOTHING,
     EXIT_REFUSED,

@@ -11,10 +11,8 @@ from msgspec import Struct
 from sqslite.domain import limits
 from sqslite.domain.asker import Asker
 from sqslite.domain.errors import InvalidValue, SqsliteError
-from sqslite.domain.leases import Receipt
+from sqslite.domain.leases import Nack, Receipt, Wish
 from sqslite.domain.messages import Delivery
-from sqslite.domain.service import Nack
-from sqslite.domain.sweep import Wish
 from sqslite.entrypoints.grpc import calls, shapes
 from sqslite.entrypoints.grpc.errors import Stopping, passing
 from sqslite.entrypoints.grpc.sizes import parts

@@ -11,15 +11,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sqslite.domain import limits
 from sqslite.domain.errors import InvalidValue, SqsliteError
 from sqslite.domain.inspection import PEEKED_STATES
-from sqslite.domain.leases import Receipt
+from sqslite.domain.leases import Nack, Receipt, Wish
 from sqslite.domain.lifecycle import State
 from sqslite.domain.messages import Accepted, BodyKind, Delivery, Message, NewMessage
 from sqslite.domain.ports import Extension
 from sqslite.domain.queues import DedupScope, NamedQueue, QueueSettings
 from sqslite.domain.redrive import RedriveState, RedriveTask
 from sqslite.domain.retry import Backoff, BackoffKind
-from sqslite.domain.service import Nack
-from sqslite.domain.sweep import Wish
 from sqslite.entrypoints.grpc.v1 import sqslite_pb2 as pb
 
 Word = TypeVar("Word", bound=enum.StrEnum)

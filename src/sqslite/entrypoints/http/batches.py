@@ -7,12 +7,10 @@ from typing import Any, TypeVar
 from msgspec import UNSET, Raw, Struct, defstruct
 
 from sqslite.domain.errors import InvalidValue, SqsliteError
-from sqslite.domain.leases import Receipt
+from sqslite.domain.leases import Nack, Receipt, Wish
 from sqslite.domain.limits import BATCH_MAX, MESSAGE_ID_MAX, check_range
 from sqslite.domain.messages import Accepted
 from sqslite.domain.ports import Extension
-from sqslite.domain.service import Nack
-from sqslite.domain.sweep import Wish
 from sqslite.entrypoints.http.errors import MissingField, RequestError
 from sqslite.entrypoints.http.exchange import Answer, Incoming
 from sqslite.entrypoints.http.reading import decode, read_bytes

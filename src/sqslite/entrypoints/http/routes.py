@@ -13,13 +13,12 @@ from sqslite.adapters.metrics import Exposition
 from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.errors import InvalidReceipt, InvalidValue, SqsliteError
 from sqslite.domain.inspection import QueueInspection
-from sqslite.domain.leases import Receipt
+from sqslite.domain.leases import Nack, Receipt, Wish
 from sqslite.domain.limits import MESSAGE_ID_MAX
 from sqslite.domain.messages import Delivery, NewMessage
 from sqslite.domain.ports import Extension
 from sqslite.domain.redriving import Redriving
-from sqslite.domain.service import Nack, QueueService
-from sqslite.domain.sweep import Wish
+from sqslite.domain.service import QueueService
 from sqslite.entrypoints.http.exchange import Answer, Incoming
 from sqslite.entrypoints.http.parking import unless_gone
 from sqslite.entrypoints.http.reading import ENVELOPE_BYTES_MAX, read

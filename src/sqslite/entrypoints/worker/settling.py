@@ -11,10 +11,9 @@ from msgspec.structs import replace
 from sqslite.adapters.gathering import Gathering
 from sqslite.domain import retry
 from sqslite.domain.errors import InvalidValue, MessageNotFound, SqsliteError, StaleReceipt
-from sqslite.domain.leases import Receipt
+from sqslite.domain.leases import Nack, Receipt
 from sqslite.domain.limits import SECOND_MS, ms
 from sqslite.domain.ports import Clock, Entropy
-from sqslite.domain.service import Nack
 from sqslite.domain.use_cases import Messaging
 from sqslite.entrypoints.worker.observing import WorkerObserver
 from sqslite.entrypoints.worker.pauses import Pauses, passes

@@ -5,8 +5,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from sqslite.domain.leases import Wish
 from sqslite.domain.limits import ERROR_BYTES_MAX
-from sqslite.domain.sweep import Wish
 from sqslite.entrypoints.worker.failures import Ending, Reject, Retry, Undecodable
 
 OnUndecodable = Literal["reject", "retry"]
