@@ -20,7 +20,7 @@ class Clip(TypedDict):
 @worker.task(queue="clips", concurrency=1, visibility=2)
 async def render(clip: Clip, context: Context) -> None:
     """Render the clip, whoever began it before."""
-    print(f"{clip['name']}: begun, delivery {context.delivery_count}", flush=True)
+    print(f"{clip['name']}: begun, delivery {context.delivery_count}, process {os.getpid()}", flush=True)
     for _ in range(clip["frames"]):
         await asyncio.sleep(0.1)
     print(f"{clip['name']}: done", flush=True)

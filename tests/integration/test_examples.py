@@ -145,9 +145,10 @@ def test_heartbeat_worker(server: ServerProcess, tmp_path: Path):
         client.send("clips", {"name": "intro", "frames": 20})
         until(lambda: any("intro: begun, delivery 1" in worker.text for worker in workers), lambda: workers[0].text)
         first, other = sorted(workers, key=lambda worker: "intro: begun" not in worker.text)
+        assert f"intro: begun, delivery 1, process {first.process.pid}" in first.text.splitlines()
         first.process.kill()
         first.process.wait()
-        other.until("intro: begun, delivery 2")
+        other.until(f"intro: begun, delivery 2, process {other.process.pid}")
         other.until("intro: done")
         assert "intro: done" not in first.text
 
