@@ -1,5 +1,6 @@
 """Peeks, counts, totals and sightings: they show what there is and change nothing."""
 
+import pytest
 from msgspec.structs import replace
 
 from sqslite.domain.lifecycle import State
@@ -11,6 +12,64 @@ from tests.conformance.world import World, message
 
 
 class Looking:
+    async def test_a_queue_is_claimable_once_the_time_of_a_message_has_come(self, world: World):
+        queue = await world.queue()
+        await world.queue("empty")
+        asked = ["orders", "empty", "unknown"]
+        assert await world.store.claimable(asked) == []
+        await world.enqueue(queue, message(delay_ms=1_000))
+        world.advance(999)
+        assert await world.store.claimable(asked) == []
+        world.advance(1)
+        assert await world.store.claimable(asked) == ["orders"]
+        assert await world.store.claimable(["empty"]) == []
+        assert await world.store.claimable([]) == []
+        await world.claim(queue)
+        assert await world.store.claimable(asked) == []
+
+    async def test_a_queue_is_claimable_once_a_lease_has_ended(self, world: World):
+        queue = await world.queue()
+        await world.enqueue(queue)
+        delivery = await world.claim_one(queue, 1_000)
+        world.advance(999)
+        assert await world.store.claimable(["orders"]) == []
+        world.advance(1)
+        assert await world.store.claimable(["orders"]) == ["orders"]
+        await world.ack(delivery.receipt)
+        assert await world.store.claimable(["orders"]) == []
+
+    async def test_a_queue_is_not_claimable_while_it_is_paused(self, world: World):
+        queue = await world.queue()
+        await world.enqueue(queue, message(), message())
+        await world.claim_one(queue, 1_000)
+        world.advance(1_000)
+        await world.catalog.pause("orders", True)
+        assert await world.store.claimable(["orders"]) == []
+        await world.catalog.pause("orders", False)
+        assert await world.store.claimable(["orders"]) == ["orders"]
+
+    async def test_a_queue_is_not_claimable_for_what_is_kept_no_longer_or_was_purged(self, world: World):
+        queue = await world.queue()
+        await world.enqueue(queue, message(retention_ms=1_000))
+        assert await world.store.claimable(["orders"]) == ["orders"]
+        world.advance(1_000)
+        assert await world.store.claimable(["orders"]) == []
+        await world.enqueue(queue)
+        await world.catalog.renew("orders")
+        assert await world.store.claimable(["orders"]) == []
+
+    @pytest.mark.parametrize("discipline", ["fair", "fifo"])
+    async def test_queues_whose_groups_take_turns_are_claimable_alike(self, world: World, discipline: str):
+        queue = await world.queue_with("orders", **{discipline: True})
+        other = await world.queue_with("other", **{discipline: True})
+        await world.enqueue(queue, message(group_id="g", delay_ms=1_000))
+        await world.enqueue(other, message(group_id="g"))
+        assert await world.store.claimable(["orders", "other"]) == ["other"]
+        world.advance(1_000)
+        assert sorted(await world.store.claimable(["orders", "other"])) == ["orders", "other"]
+        await world.claim(other)
+        assert await world.store.claimable(["other"]) == []
+
     async def test_a_peek_shows_one_state_in_the_order_of_its_line(self, world: World):
         queue, other = await world.queue(), await world.queue("other")
         late, soon, first, second, third = await world.enqueue(

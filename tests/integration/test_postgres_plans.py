@@ -28,9 +28,9 @@ GROUPED = (
     "claim_group", "claim_fifo", "claim_fair", "claim_groups_done", "ack_in_groups", "extend_groups",
 )  # fmt: skip
 OTHERS = (
-    "ack_unproven", "whereabouts", "expired_anywhere", "next_due", "expire", "tidy_messages", "tidy_groups",
-    "tidy_dedup", "tidy_partition", "tidy_past_dedup", "depths", "depths_estimated", "peek_ready", "peek_delayed",
-    "peek_leased", "sight", "sight_blocker", "redrive_candidates", "redrive_move",
+    "ack_unproven", "whereabouts", "expired_anywhere", "next_due", "claimable", "expire", "tidy_messages",
+    "tidy_groups", "tidy_dedup", "tidy_partition", "tidy_past_dedup", "depths", "depths_estimated", "peek_ready",
+    "peek_delayed", "peek_leased", "sight", "sight_blocker", "redrive_candidates", "redrive_move",
 )  # fmt: skip
 MESSAGES = 50_000
 EMPTY = f"TRUNCATE {', '.join(f'sqslite.{table}' for table in TABLES)} RESTART IDENTITY"
@@ -141,6 +141,7 @@ def _parameters(name: str, count: int) -> list[object]:
         "expired": [OWN, count],
         "expired_anywhere": [count],
         "next_due": [],
+        "claimable": [[f"queue-{n}" for n in range(count)]],
         "expire": [count],
         "settle_requeue": settled,
         "settle_delete": settled[:4],

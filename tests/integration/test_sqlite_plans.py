@@ -29,6 +29,7 @@ INDEXES_OF = {
     "claim": {"messages_ready", KEY},
     "claim_again": {"messages_of_attempt"},
     "claim_chosen": {KEY},
+    "claimable": {"messages_ready", "messages_in_flight"},
     "dedup_known": {DEDUP_KEY},
     "depths": {"messages_ready"},
     "expire": {"messages_expiring", KEY},

@@ -28,7 +28,7 @@ def own() -> Iterator[Node]:
     made, wakeups = waited()
     yield made
     assert not wakeups._watches
-    assert not wakeups._lookers
+    assert wakeups._looking is None
 
 
 async def test_an_empty_wait_ends_exactly_at_its_time(own: Node):

@@ -23,7 +23,7 @@ def own() -> Iterator[Node]:
     made, wakeups = waited()
     yield made
     assert not wakeups._watches
-    assert not wakeups._lookers
+    assert wakeups._looking is None
 
 
 # Clients that hang up

@@ -1,13 +1,14 @@
 """Wake-ups within a process: who is woken, in what order, and what is kept of those who left."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from sqslite.adapters.clock import VirtualClock
 from sqslite.adapters.wakeups import local
 from sqslite.adapters.wakeups.local import LOOK_EVERY_MS, LocalWakeups
-from sqslite.domain.errors import Overloaded
+from sqslite.domain.errors import Overloaded, StoreUnavailable
 from sqslite.domain.limits import ms
 
 TURNS = 50
@@ -135,6 +136,67 @@ async def test_the_longest_waiting_looks_each_second_whoever_else_waits():
     assert LOOK_EVERY_MS <= 1_000
 
 
+async def test_one_look_a_second_serves_all_queues_and_wakes_on_those_that_have_something():
+    clock = VirtualClock()
+    looked: list[list[str]] = []
+
+    async def look(queues: Sequence[str]) -> list[str]:
+        looked.append(sorted(queues))
+        return ["b"]
+
+    wakeups = LocalWakeups(clock, look)
+    with wakeups.watching("a") as a, wakeups.watching("b") as first, wakeups.watching("b") as second:
+        await settled()
+        await clock.advance(ms(LOOK_EVERY_MS - 1))
+        assert looked == []
+        await clock.advance(ms(1))
+        assert looked == [["a", "b"]]
+        assert (a.woken, first.woken, second.woken) == (False, True, False)
+    with wakeups.watching("c"):
+        await settled()
+        await clock.advance(ms(LOOK_EVERY_MS))
+    assert looked[1:] == [["c"]]
+
+
+async def test_waiters_look_for_themselves_where_the_look_fails():
+    clock = VirtualClock()
+
+    async def look(queues: Sequence[str]) -> list[str]:
+        raise StoreUnavailable("down")
+
+    wakeups = LocalWakeups(clock, look)
+    with wakeups.watching("a") as a, wakeups.watching("b") as b:
+        for _ in range(2):
+            await settled()
+            await clock.advance(ms(LOOK_EVERY_MS))
+            assert a.woken
+            assert b.woken
+            await a.wait(clock.now())
+            await b.wait(clock.now())
+            assert not a.woken
+
+
+async def test_looks_that_have_become_slow_come_less_often():
+    clock = VirtualClock()
+    looked = 0
+
+    async def look(queues: Sequence[str]) -> list[str]:
+        nonlocal looked
+        looked += 1
+        clock.shift(ms(100))
+        return []
+
+    wakeups = LocalWakeups(clock, look)
+    with wakeups.watching("a"):
+        await settled()
+        await clock.advance(ms(LOOK_EVERY_MS))
+        assert looked == 1
+        await clock.advance(ms(50 * local.REST_PER_LOOK + LOOK_EVERY_MS // 2))
+        assert looked == 1
+        await clock.advance(ms(50 * local.REST_PER_LOOK))
+        assert looked == 2
+
+
 async def test_release_wakes_everybody_for_the_last_time_and_lets_nobody_wait_any_more():
     line = Line("abc")
     await settled()
@@ -172,7 +234,7 @@ async def test_nothing_is_kept_of_a_queue_nobody_waits_for():
         await settled()
     assert asyncio.all_tasks() == before
     assert not wakeups._watches
-    assert not wakeups._lookers
+    assert wakeups._looking is None
 
 
 async def test_a_bounded_number_may_wait_and_who_leaves_makes_room(monkeypatch: pytest.MonkeyPatch):

@@ -38,19 +38,6 @@ class Container(containers.DeclarativeContainer):
     entropy = providers.Singleton(SystemEntropy)
     metrics = providers.Singleton(PrometheusMetrics, clock)
 
-    local_wakeups = providers.Singleton(LocalWakeups, clock)
-    wakeups = providers.Selector(
-        settings.provided.database_url.technology,
-        memory=local_wakeups,
-        sqlite=local_wakeups,
-        postgresql=providers.Singleton(
-            PostgresWakeups,
-            local_wakeups,
-            settings.provided.database_url.url,
-            clock,
-            entropy,
-        ),
-    )
     backend = providers.Selector(
         settings.provided.database_url.technology,
         memory=providers.Singleton(MemoryBackend, clock),
@@ -69,6 +56,19 @@ class Container(containers.DeclarativeContainer):
     )
     sound_store = providers.Singleton(
         CoalescingStore, providers.Singleton(MeasuredStore, backend.provided.store, metrics)
+    )
+    local_wakeups = providers.Singleton(LocalWakeups, clock, sound_store.provided.claimable)
+    wakeups = providers.Selector(
+        settings.provided.database_url.technology,
+        memory=local_wakeups,
+        sqlite=local_wakeups,
+        postgresql=providers.Singleton(
+            PostgresWakeups,
+            local_wakeups,
+            settings.provided.database_url.url,
+            clock,
+            entropy,
+        ),
     )
     chances = providers.Singleton(Chances)
     faulty_store = providers.Singleton(SeededFaultyStore, sound_store, clock, chances)

@@ -65,3 +65,7 @@ class InterceptedStore:
     async def next_due(self) -> NextDue:
         """See Store."""
         return await self.intercept("next_due", self._inner.next_due)
+
+    async def claimable(self, queues: Sequence[str]) -> list[str]:
+        """See Store."""
+        return await self.intercept("claimable", lambda: self._inner.claimable(queues))

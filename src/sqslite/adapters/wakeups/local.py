@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 
@@ -10,9 +10,19 @@ from sqslite.domain.errors import Overloaded
 from sqslite.domain.limits import ms
 from sqslite.domain.ports import Clock
 
-# One waiter per queue looks this often, whoever else waits: that finds delayed messages and other nodes' ones.
+# So often all queues that somebody waits on are looked at: that finds delayed messages and other nodes' ones.
 LOOK_EVERY_MS = 1_000
+# Looks take this share of the time at most, however slow they have become.
+REST_PER_LOOK = 20
 WAITERS_MAX = 2_000
+
+Look = Callable[[Sequence[str]], Awaitable[Collection[str]]]
+"""Which of the queues of these names have something for a claim to look at."""
+
+
+async def let_waiters_look(queues: Sequence[str]) -> Collection[str]:
+    """Any of them may have something: on each, somebody looks for itself."""
+    return queues
 
 
 class LocalWatch:
@@ -65,10 +75,11 @@ class LocalWatch:
 class LocalWakeups:
     """The waiters of this process, by queue, the longest waiting first. Nothing is kept of a queue nobody waits for."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, look: Look = let_waiters_look) -> None:
         self._clock = clock
+        self._look = look
         self._watches: dict[str, deque[LocalWatch]] = {}
-        self._lookers: dict[str, asyncio.Task[None]] = {}
+        self._looking: asyncio.Task[None] | None = None
         self._waiters = 0
         self._released = False
 
@@ -83,8 +94,8 @@ class LocalWakeups:
             watch.end()
         line.append(watch)
         self._waiters += 1
-        if queue not in self._lookers:
-            self._lookers[queue] = asyncio.ensure_future(self._look_now_and_then(queue))
+        if self._looking is None:
+            self._looking = asyncio.ensure_future(self._look_now_and_then())
         try:
             yield watch
         finally:
@@ -95,7 +106,9 @@ class LocalWakeups:
                 watch.pass_on()
             if not line:
                 del self._watches[queue]
-                self._lookers.pop(queue).cancel()
+            if not self._watches and self._looking is not None:
+                self._looking.cancel()
+                self._looking = None
 
     def notify(self, queue: str, count: int) -> None:
         """Wake as many as messages came."""
@@ -124,8 +137,20 @@ class LocalWakeups:
     async def close(self) -> None:
         """Nothing to let go of."""
 
-    async def _look_now_and_then(self, queue: str) -> None:
+    async def _look_now_and_then(self) -> None:
+        """One look at all queues that are watched: a claim on each would cost a hundred times as much."""
+        pause = ms(LOOK_EVERY_MS)
         with suppress(asyncio.CancelledError):
             while True:
-                await self._clock.sleep_until(self._clock.now() + ms(LOOK_EVERY_MS))
-                self.notify(queue, 1)
+                await self._clock.sleep_until(self._clock.now() + pause)
+                began_at = self._clock.now()
+                for queue in await self._promising(list(self._watches)):
+                    self.notify(queue, 1)
+                pause = max(ms(LOOK_EVERY_MS), REST_PER_LOOK * (self._clock.now() - began_at))
+
+    async def _promising(self, queues: Sequence[str]) -> Collection[str]:
+        try:
+            return await self._look(queues)
+        # Whatever it was, those who wait meet it themselves, and tell their clients.
+        except Exception:
+            return queues

@@ -189,6 +189,14 @@ class Store(Protocol):
         """When the next lease of any partition ends; it may lie in the past."""
         ...
 
+    async def claimable(self, queues: Sequence[str]) -> list[str]:
+        """Those of the queues, by name, in which there is something for a claim to look at; in any order.
+
+        That is a message whose time has come or a lease that has ended, be it that its group has to wait. There is
+        nothing in queues that are paused or unknown.
+        """
+        ...
+
 
 Change = Callable[[QueueSettings], QueueSettings]
 

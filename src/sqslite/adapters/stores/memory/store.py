@@ -123,7 +123,18 @@ class MemoryMessages:
         ends = [row.lease_until for row in firsts if row and row.lease_until]
         return NextDue(self._state.clock.now(), min(ends, default=None))
 
+    async def claimable(self, queues: Sequence[str]) -> list[str]:
+        """Look at the first in line of each."""
+        there = [queue for name in queues if (queue := self._state.queues.get(name)) is not None and not queue.paused]
+        return [queue.name for queue in there if self._has_something(self._state.partitions[queue.partition_id])]
+
     # How it is done
+
+    def _has_something(self, partition: Partition) -> bool:
+        now = self._state.clock.now()
+        self._state.promote(partition)
+        ready = partition.lines[State.READY].firsts(1, lambda row: row.kept(now))
+        return bool(ready or partition.lines[State.LEASED].firsts(1, until=now))
 
     def _accepted(self, queue: Queue, message: NewMessage, now: datetime) -> Accepted:
         state = self._state

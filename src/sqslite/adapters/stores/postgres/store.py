@@ -125,6 +125,10 @@ class PostgresStore:
         ((now, at),) = await self._database.read("next_due")
         return NextDue(now, at)
 
+    async def claimable(self, queues: Sequence[str]) -> list[str]:
+        """Look at the first in line of each."""
+        return [name for (name,) in await self._database.read("claimable", list(queues))]
+
     async def _extended(
         self, statements: Statements, partition_id: int, wishes: dict[Key, int], *, in_groups: bool
     ) -> dict[Key, datetime]:

@@ -159,6 +159,11 @@ class SqliteStore:
         ((at,),) = await self._connections.read(_SQL["next_due"], {})
         return NextDue(self._clock.now(), optional_instant_of(at))
 
+    async def claimable(self, queues: Sequence[str]) -> list[str]:
+        """Look at the first in line of each."""
+        parameters = {"queues": stored_list(queues), "now": stored_instant(self._clock.now())}
+        return [row["name"] for row in await self._connections.read(_SQL["claimable"], parameters)]
+
 
 async def _looked_up(writer: aiosqlite.Connection, receipts: Sequence[Receipt]) -> list[sqlite3.Row | Refusal]:
     ids = stored_list(receipt.message_id for receipt in receipts)
