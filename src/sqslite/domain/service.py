@@ -181,12 +181,11 @@ class QueueService:
             held = await self._store.held(partition_id, [nack.receipt for nack in part])
             outcomes = [await self._endable(nack, lease) for nack, lease in zip(part, held.leases, strict=True)]
             leases = [outcome for outcome in outcomes if isinstance(outcome, Lease)]
-            # A superseded receipt has no say in what becomes of the message, so its wish is left out.
-            wishes = {
-                nack.receipt.message_id: nack.wish
-                for nack, outcome in zip(part, outcomes, strict=True)
-                if isinstance(outcome, Lease)
-            }
+            # A superseded receipt has no say in what becomes of the message; of several wishes the first counts.
+            wishes: dict[int, Wish] = {}
+            for nack, outcome in zip(part, outcomes, strict=True):
+                if isinstance(outcome, Lease):
+                    wishes.setdefault(nack.receipt.message_id, nack.wish)
             settled = await self._sweep.settle(Expired(held.now, leases), wishes)
             return [
                 outcome

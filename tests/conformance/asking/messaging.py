@@ -189,6 +189,13 @@ class AskedMessaging:
         (stale,) = await asked.messaging.nack([Nack(held.receipt)])
         assert isinstance(stale, StaleReceipt)
 
+    async def test_of_two_nacks_with_one_receipt_in_one_call_the_first_counts(self, asked: Asked):
+        await asked.enqueue()
+        held = await asked.claim_one()
+        first, second = (Nack(held.receipt, Wish(error=error)) for error in ("first", "second"))
+        assert await asked.messaging.nack([first, second]) == [None, None]
+        assert (await asked.claim_one()).message.last_error == "first"
+
     async def test_a_nack_may_ask_for_a_delay(self, asked: Asked):
         await asked.enqueue()
         held = await asked.claim_one()
