@@ -76,6 +76,8 @@ def _bad_header(allowed: str) -> SqsError:
 
 def check_no_lists(sent: Sent, action: str) -> None:
     """Raise SqsError where an attribute is a list, which no action of SQS takes; an empty one says nothing."""
+    if not sent.message_attributes and not sent.message_system_attributes:
+        return
     values = [*(sent.message_attributes or {}).values(), *(sent.message_system_attributes or {}).values()]
     if any(value is not None and (value.string_list_values or value.binary_list_values) for value in values):
         raise SqsError(Kind.UNSUPPORTED, f"Message attribute list values in {action} operation are not supported.")

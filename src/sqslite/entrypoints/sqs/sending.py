@@ -117,13 +117,15 @@ def _read(queue: Queue, sent: inputs.Sent, body_parameter: str) -> Outgoing:
         group_id=_group_id(queue, text(sent.message_group_id)),
         dedup_id=_dedup_id(queue, text(sent.message_deduplication_id)),
     )
-    digests = {
-        "MD5OfMessageBody": md5.of_body(body),
-        "MD5OfMessageAttributes": md5.of_attributes(attributes),
-        "MD5OfMessageSystemAttributes": md5.of_attributes([trace] if trace else []),
-    }
-    present: Answer = {name: digest for name, digest in digests.items() if digest is not None}
-    return Outgoing(message, present, len(body) + message_attributes.size(attributes))
+    digests: Answer = {"MD5OfMessageBody": md5.of_body(body)}
+    size = len(body)
+    # Most messages have none.
+    if attributes:
+        digests["MD5OfMessageAttributes"] = md5.of_attributes(attributes)
+        size += message_attributes.size(attributes)
+    if trace:
+        digests["MD5OfMessageSystemAttributes"] = md5.of_attributes([trace])
+    return Outgoing(message, digests, size)
 
 
 def _delay_ms(queue: Queue, delay_s: int | None) -> int | None:
