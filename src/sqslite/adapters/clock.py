@@ -3,12 +3,19 @@
 import asyncio
 import heapq
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 # How often a virtual clock lets the event loop run so that whoever it woke comes to rest again.
 SETTLING_TURNS = 50
+
+
+async def _sleep_until(instant: datetime, now: Callable[[], datetime]) -> None:
+    # A loop, because a sleep may end a little before its time, and a machine's clock may be set back meanwhile.
+    while (to_go := instant - now()) > timedelta(0):  # noqa: ASYNC110
+        await asyncio.sleep(to_go.total_seconds())
 
 
 class SystemClock:
@@ -20,9 +27,7 @@ class SystemClock:
 
     async def sleep_until(self, instant: datetime) -> None:
         """Return once the instant has come."""
-        # A loop, because the machine's clock may be set back while this sleeps.
-        while (to_go := instant - self.now()) > timedelta(0):  # noqa: ASYNC110
-            await asyncio.sleep(to_go.total_seconds())
+        await _sleep_until(instant, self.now)
 
 
 class SteadyClock:
@@ -38,9 +43,7 @@ class SteadyClock:
 
     async def sleep_until(self, instant: datetime) -> None:
         """Return once the instant has come."""
-        # A loop, because a sleep may end a little before its time.
-        while (to_go := instant - self.now()) > timedelta(0):  # noqa: ASYNC110
-            await asyncio.sleep(to_go.total_seconds())
+        await _sleep_until(instant, self.now)
 
 
 class SteppedClock:
