@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sqslite.entrypoints.worker import Context, Worker
+from sqslite.entrypoints.worker import Context, Worker, serving
 from sqslite.entrypoints.worker import task as tasks
 from sqslite.entrypoints.worker import worker as workers
 from sqslite.entrypoints.worker.metrics import WorkerMetrics
@@ -42,7 +42,7 @@ def test_the_limits_on_the_page_are_those_of_the_code():
     assert of_task["visibility"][1] == f"{tasks.VISIBILITY_MS_MIN // 1_000} to {longest_s} seconds"
     assert of_task["timeout"][1] == f"0.001 to {tasks.TIMEOUT_MS_MAX // 1_000} seconds"
     assert of_worker["grace"][1] == f"0 to {workers.GRACE_MS_MAX // 1_000} seconds"
-    assert workers.FAREWELL_MS == 7_000
+    assert serving.FAREWELL_MS == 7_000
 
 
 def test_every_outcome_is_on_the_page():

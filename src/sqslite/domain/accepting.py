@@ -2,17 +2,16 @@
 
 import hashlib
 
-import msgspec
 from msgspec.structs import replace
 
 from sqslite.domain import limits
+from sqslite.domain.bodies import check_body
 from sqslite.domain.errors import BodyTooLarge, InvalidValue
-from sqslite.domain.messages import BodyKind, NewMessage
+from sqslite.domain.messages import NewMessage
 from sqslite.domain.queues import DedupScope, Defaults, Queue, check_retention
 
 # A control character, which is in no id.
 BETWEEN_IDS = "\x1f"
-_json = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def check_message(queue: str, message: NewMessage, defaults: Defaults, measured: bool = False) -> None:
@@ -71,30 +70,6 @@ def dedup_key(queue: Queue, message: NewMessage) -> str | None:
 def _content_id(message: NewMessage) -> str:
     # SQS developer guide, content-based deduplication: of the body, not of the attributes.
     return hashlib.sha256(message.body).hexdigest() if message.dedup_id is None else message.dedup_id
-
-
-def check_body(message: NewMessage) -> None:
-    """Raise InvalidValue where the body is empty or is not what its kind says."""
-    if not message.body:
-        raise InvalidValue("body", "", "at least one byte long")
-    if message.body_kind is not BodyKind.BINARY:
-        try:
-            str(message.body, "utf-8")
-        except UnicodeDecodeError as fault:
-            allowed = f"UTF-8 when it is {message.body_kind} ({fault.reason})"
-            raise InvalidValue("body", repr(message.body[:16]), allowed) from None
-    if message.body_kind is BodyKind.JSON:
-        _check_json(message.body)
-
-
-def _check_json(body: bytes) -> None:
-    try:
-        value = _json(body)
-    except (msgspec.DecodeError, RecursionError) as fault:
-        shown = body.decode()
-        raise InvalidValue("body", shown, f"JSON text when its kind is json ({fault})") from None
-    if bytes(value) == b"null":
-        raise InvalidValue("body", None, "any JSON value except null")
 
 
 def _check_size(message: NewMessage, body_bytes_max: int) -> None:

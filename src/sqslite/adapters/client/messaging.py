@@ -13,7 +13,7 @@ from sqslite.adapters.client.reading import read, received, results, shown_messa
 from sqslite.adapters.client.requests import Request
 from sqslite.adapters.client.talking import Batch, Talk, ask, ask_for_each
 from sqslite.domain import limits
-from sqslite.domain.accepting import check_body
+from sqslite.domain.bodies import check_body
 from sqslite.domain.errors import InvalidValue, MessageNotFound, SqsliteError, StaleReceipt
 from sqslite.domain.leases import Nack, Receipt, Wish
 from sqslite.domain.messages import Accepted, BodyKind, NewMessage, Received

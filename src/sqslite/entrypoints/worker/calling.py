@@ -3,20 +3,18 @@
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqslite.domain.messages import Received
 from sqslite.entrypoints.worker.context import Context
 from sqslite.entrypoints.worker.failures import Undecodable
-from sqslite.entrypoints.worker.handlers import Handler
+from sqslite.entrypoints.worker.handlers import CallNext, Handler, Middleware
 from sqslite.entrypoints.worker.runs import Run
 from sqslite.entrypoints.worker.threads import call_in_thread
 
 # What a message failed with; None where it did not.
 Failure = BaseException | None
-CallNext = Callable[[Any], Awaitable[Any]]
-Middleware = Callable[[Any, CallNext], Awaitable[Any]]
 
 
 async def called(handler: Handler, run: Run, middlewares: Sequence[Middleware]) -> list[Failure]:

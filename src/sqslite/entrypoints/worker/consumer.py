@@ -12,8 +12,9 @@ from sqslite.domain.limits import CLAIM_MAX, SECOND_MS, ms
 from sqslite.domain.messages import Received
 from sqslite.domain.ports import Clock, Entropy
 from sqslite.domain.use_cases import Messaging
-from sqslite.entrypoints.worker.calling import Failure, Middleware, called
+from sqslite.entrypoints.worker.calling import Failure, called
 from sqslite.entrypoints.worker.failures import Ending
+from sqslite.entrypoints.worker.handlers import Middleware
 from sqslite.entrypoints.worker.heartbeats import Heartbeats
 from sqslite.entrypoints.worker.observing import WorkerObserver
 from sqslite.entrypoints.worker.pauses import Pauses

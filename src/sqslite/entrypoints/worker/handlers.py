@@ -3,7 +3,7 @@
 import enum
 import inspect
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -11,6 +11,10 @@ from msgspec import Struct
 from sqslite.domain.messages import Received
 from sqslite.entrypoints.worker.context import Context
 from sqslite.entrypoints.worker.payloads import Codec, codec_of
+
+# What a middleware goes on with, and a middleware.
+CallNext = Callable[[Any], Awaitable[Any]]
+Middleware = Callable[[Any, CallNext], Awaitable[Any]]
 
 
 class Takes(enum.Enum):

@@ -1,27 +1,15 @@
-"""Workers: handlers of messages in one process, kept fed, kept alive and stopped gracefully."""
+"""Workers: the handlers of messages that a program has, and the process that works on them."""
 
-import asyncio
-import contextlib
-import logging
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from sqslite.adapters.clock import SystemClock
-from sqslite.adapters.entropy import SystemEntropy
 from sqslite.domain import limits
 from sqslite.domain.errors import InvalidValue
 from sqslite.domain.messages import Accepted, NewMessage
 from sqslite.domain.ports import Clock, Entropy
 from sqslite.domain.use_cases import Messaging
-from sqslite.entrypoints.worker.calling import Middleware
-from sqslite.entrypoints.worker.connection import Connection
-from sqslite.entrypoints.worker.consumer import CLEAN_UP_MS, Consumer, Surroundings
 from sqslite.entrypoints.worker.durations import Duration, milliseconds
-from sqslite.entrypoints.worker.heartbeats import BEATS_PER_LEASE, Heartbeats
-from sqslite.entrypoints.worker.observing import NobodyWatches, WorkerObserver
-from sqslite.entrypoints.worker.settling import Settling
-from sqslite.entrypoints.worker.slots import Slots
+from sqslite.entrypoints.worker.handlers import Middleware
 from sqslite.entrypoints.worker.task import (
     CONCURRENCY_DEFAULT,
     CONCURRENCY_MAX,
@@ -33,6 +21,9 @@ from sqslite.entrypoints.worker.task import (
 from sqslite.entrypoints.worker.tracing import OpenTelemetry, Tracing, Untraced
 from sqslite.entrypoints.worker.verdicts import OnUndecodable
 
+if TYPE_CHECKING:
+    from sqslite.entrypoints.worker.serving import Serving
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -40,10 +31,6 @@ VISIBILITY_S_DEFAULT = limits.VISIBILITY_MS_DEFAULT / limits.SECOND_MS
 # Kubernetes kills 30 seconds after SIGTERM.
 GRACE_S_DEFAULT = 20.0
 GRACE_MS_MAX = limits.VISIBILITY_MS_MAX
-# After the grace: handlers clean up, and their messages are given back.
-FAREWELL_MS = CLEAN_UP_MS + 2 * limits.SECOND_MS
-
-log = logging.getLogger("sqslite.worker")
 
 
 class Worker:
@@ -69,6 +56,9 @@ class Worker:
         clock: Clock | None = None,
         entropy: Entropy | None = None,
     ) -> None:
+        # Imported here, because a program may name workers and have none, and asyncio takes long to load.
+        from sqslite.entrypoints.worker.connection import Connection
+
         if concurrency is not None:
             limits.check_range("concurrency", concurrency, 1, CONCURRENCY_MAX)
         if metrics_port is not None:
@@ -78,12 +68,11 @@ class Worker:
         self._middlewares = [*middlewares]
         self._metrics_at = None if metrics_port is None else (metrics_host, metrics_port)
         self._tracing: Tracing = OpenTelemetry() if tracing else Untraced()
-        self._clock: Clock = clock or SystemClock()
-        self._entropy: Entropy = entropy or SystemEntropy()
+        self._clock = clock
+        self._entropy = entropy
         self._connection = Connection(target)
         self._tasks: dict[str, TaskOptions] = {}
-        self._stopping: asyncio.Event | None = None
-        self._hurrying: asyncio.Event | None = None
+        self._serving: Serving | None = None
 
     def task(
         self,
@@ -142,126 +131,40 @@ class Worker:
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, then stop gracefully; a second one stops at once."""
-        if not logging.getLogger().handlers:
-            # Imported here, because a program that only enqueues needs nothing of it.
-            from sqslite.entrypoints.logs import configure_logging
+        # What works is imported here and below, because a program that only enqueues need not wait for it to load.
+        from sqslite.entrypoints.worker.serving import run_until_signalled
 
-            configure_logging("info")
-        asyncio.run(self._serve_until_signalled())
+        run_until_signalled(self.serve, self.stop)
 
     def stop(self) -> None:
         """Stop gracefully; said a second time, stop at once. To be called in the loop that serves."""
-        if self._stopping is None or self._hurrying is None:
-            return
-        (self._hurrying if self._stopping.is_set() else self._stopping).set()
+        if self._serving is not None:
+            self._serving.stop()
 
     async def serve(self) -> None:
         """Work until `stop` is called or this is cancelled, then stop gracefully.
 
         Raises InvalidValue where there are no tasks, or fewer places than tasks.
         """
+        from sqslite.entrypoints.worker.serving import Serving, Setup
+
         if not self._tasks:
             raise InvalidValue("tasks", 0, "at least one: decorate a function with worker.task(queue=…)")
         if self._concurrency is not None:
             limits.check_range("concurrency", self._concurrency, len(self._tasks), CONCURRENCY_MAX)
-        if self._stopping is not None:
+        if self._serving is not None:
             raise RuntimeError("this worker serves already")
-        self._stopping, self._hurrying = asyncio.Event(), asyncio.Event()
-        try:
-            with self._observed() as observer:
-                await self._work(await self._surroundings(observer))
-        finally:
-            self._stopping = self._hurrying = None
-            await self._connection.close()
-
-    async def _serve_until_signalled(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
-        await self.serve()
-
-    @contextlib.contextmanager
-    def _observed(self) -> Iterator[WorkerObserver]:
-        if self._metrics_at is None:
-            yield NobodyWatches()
-            return
-        # Imported here, because a worker without metrics needs nothing of it.
-        from sqslite.entrypoints.worker.metrics import WorkerMetrics
-
-        metrics = WorkerMetrics()
-        server = metrics.serve(*self._metrics_at)
-        log.info("metrics at http://%s:%d/metrics", *server.server_address[:2])
-        try:
-            yield metrics
-        finally:
-            server.shutdown()
-            server.server_close()
-
-    async def _surroundings(self, observer: WorkerObserver) -> Surroundings:
-        messaging = await self._connection.open()
-        shortest_ms = min(options.visibility_ms for options in self._tasks.values())
-        return Surroundings(
-            messaging=messaging,
-            clock=self._clock,
-            entropy=self._entropy,
-            observer=observer,
-            tracing=self._tracing,
-            heartbeats=Heartbeats(messaging, self._clock, observer, shortest_ms // BEATS_PER_LEASE),
-            settling=Settling(messaging, self._clock, self._entropy, observer),
+        setup = Setup(
+            tasks=tuple(self._tasks.values()),
+            concurrency=self._concurrency,
+            grace_ms=self._grace_ms,
             middlewares=tuple(self._middlewares),
-            slots=None if self._concurrency is None else Slots(self._concurrency),
+            metrics_at=self._metrics_at,
+            tracing=self._tracing,
         )
-
-    async def _work(self, shared: Surroundings) -> None:
-        assert self._stopping is not None
-        consumers = [Consumer(options, shared) for options in self._tasks.values()]
-        beating = asyncio.create_task(shared.heartbeats.run(), name="heartbeats")
-        claiming = [asyncio.create_task(consumer.run(), name="claiming") for consumer in consumers]
-        stopping = asyncio.create_task(self._stopping.wait())
-        log.info("worker started: queues=%s", ",".join(self._tasks))
+        self._serving = Serving(setup, self._clock, self._entropy)
         try:
-            # The first three never end by themselves, so one that did is a defect, which is told below.
-            await asyncio.wait([stopping, beating, *claiming], return_when=asyncio.FIRST_COMPLETED)
+            await self._serving.work(self._connection)
         finally:
-            stopping.cancel()
-            for task in claiming:
-                task.cancel()
-            ended = await asyncio.gather(*claiming, return_exceptions=True)
-            await self._say_farewell(consumers)
-            beating.cancel()
-            ended += await asyncio.gather(beating, return_exceptions=True)
-            log.info("worker stopped")
-        for error in ended:
-            if isinstance(error, Exception):
-                raise error
-
-    async def _say_farewell(self, consumers: Sequence[Consumer]) -> None:
-        """Wait for handlers to end, then tell them to, then leave them."""
-        assert self._hurrying is not None
-        finishing = asyncio.create_task(_finished(consumers))
-        hurrying = asyncio.create_task(self._hurrying.wait())
-        await self._at_most(self._grace_ms, {finishing, hurrying})
-        for consumer in consumers:
-            consumer.end()
-        await self._at_most(FAREWELL_MS, {finishing})
-        finishing.cancel()
-        hurrying.cancel()
-        await asyncio.gather(finishing, hurrying, return_exceptions=True)
-        left = sum([await consumer.abandon() for consumer in consumers])
-        if left:
-            log.warning("%d messages could not be given back and come back when their leases end", left)
-
-    async def _at_most(self, limit_ms: int, awaited: "set[asyncio.Future[Any]]") -> None:
-        """Return once one of them is done, or the time is over."""
-        over = asyncio.create_task(_slept(self._clock, limit_ms))
-        await asyncio.wait({*awaited, over}, return_when=asyncio.FIRST_COMPLETED)
-        over.cancel()
-
-
-async def _finished(consumers: Sequence[Consumer]) -> None:
-    for consumer in consumers:
-        await consumer.finish()
-
-
-async def _slept(clock: Clock, duration_ms: int) -> None:
-    await clock.sleep_until(clock.now() + limits.ms(duration_ms))
+            self._serving = None
+            await self._connection.close()
