@@ -225,3 +225,10 @@ def test_a_command_that_cannot_open_its_store_leaves_no_thread_behind():
     before = threading.active_count()
     run("stats", "--url", "sqlite:////nowhere/here.db", code=4)
     assert threading.active_count() == before
+
+
+def test_what_is_named_json_is_exported_as_well():
+    run("send", "orders", "1", "--group-id", "json", "--trace-id", "json", "--dlq", "json")
+    (seen,) = lines("export", "orders")
+    assert {"group_id": "json", "trace_id": "json", "dlq": "json"}.items() <= seen.items()
+    assert "body_kind" not in seen

@@ -23,9 +23,9 @@ from sqslite.entrypoints.cli.showing import (
     print_rows,
     queue_row,
     stats_row,
-    table,
     task_row,
 )
+from sqslite.entrypoints.cli.tables import drawn
 from sqslite.entrypoints.client import Client
 
 STATS_COLUMNS = ("queue", "ready", "delayed", "in_flight", "oldest_ready_age_ms", "enqueued_total", "acked_total")
@@ -134,9 +134,10 @@ def stats(names: tuple[str, ...], watch: bool, every: float, url: str, as_json: 
                 sys.stdout.flush()
                 time.sleep(every)
         else:
-            with Live(console=Console(highlight=False), auto_refresh=False) as live:
+            console = Console(highlight=False)
+            with Live(console=console, auto_refresh=False) as live:
                 while True:
-                    live.update(table(list(_counted(asked, names)), STATS_COLUMNS), refresh=True)
+                    live.update(drawn(list(_counted(asked, names)), STATS_COLUMNS, console.width), refresh=True)
                     time.sleep(every)
 
 
