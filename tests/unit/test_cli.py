@@ -55,6 +55,14 @@ def process(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=ENDS_S_MAX, check=False)
 
 
+def through_a_shell(line: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """The line with `sqslite` as this one, for what only a shell can do to the streams and arguments of a command."""
+    script = f'sqslite() {{ "{sys.executable}" -m sqslite "$@"; }}; {line}'
+    environment = {**os.environ, "SQSLITE_URL": "sqlite:///try.db", **environ}
+    command = ["bash", "-c", script]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=ENDS_S_MAX, check=False)
+
+
 def assert_one_sentence(result: Result, beginning: str) -> None:
     assert result.exit_code == 1
     assert result.stdout == ""
@@ -261,3 +269,32 @@ def test_a_database_that_cannot_be_reached_ends_the_command_with_a_sentence_at_l
     assert result.stderr.splitlines()[-1].startswith("sqslite: the database cannot be reached")
     assert "Traceback" not in result.stderr
     assert "hunter2" not in result.stderr + result.stdout
+
+
+def test_a_body_is_the_bytes_of_its_argument():
+    sent = through_a_shell(r"sqslite send orders $'\xff\xfe' && sqslite peek orders")
+    assert (sent.returncode, '"body":"//4="' in sent.stdout) == (0, True), sent.stderr
+
+
+@pytest.mark.parametrize("url", ["sqlite:///try.db", "http://127.0.0.1:1"])
+@pytest.mark.parametrize("option", [r"--attribute $'a=\xff'", r"--group-id $'\xff'", r"--dlq $'\xff'"])
+def test_an_argument_that_is_no_utf_8_is_refused(option: str, url: str):
+    refused = through_a_shell(f"sqslite send orders 1 {option}", SQSLITE_URL=url)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("sqslite: ")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_output_that_cannot_be_written_ends_a_command_with_one_sentence():
+    through_a_shell("sqslite send orders 1")
+    full = through_a_shell("sqslite export orders > /dev/full")
+    assert (full.returncode, full.stderr) == (1, "sqslite: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "code"), [("sqslite stats >&-", 0), ("sqslite peek orders >&-", 0), ("sqslite send orders <&-", 1)]
+)
+def test_streams_may_be_closed(line: str, code: int):
+    through_a_shell("sqslite send orders 1")
+    ended = through_a_shell(line)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (code, False), ended.stderr

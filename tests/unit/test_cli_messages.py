@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from sqslite.domain.errors import OutcomeUnknown, StoreUnavailable
+from sqslite.domain.messages import NewMessage
 from sqslite.entrypoints import logs
 from sqslite.entrypoints.cli import GROUPS, main
+from sqslite.entrypoints.cli import lines as lines_of_messages
+from sqslite.entrypoints.client import Client
 
 
 @pytest.fixture(autouse=True)
@@ -108,8 +112,59 @@ def test_a_file_is_sent_and_each_bad_line_is_named_alone(tmp_path):
     bad = '{"body":1}\nnonsense\n\n{"body":null}\n{"body":2,"delivery_count":7}\n{"body":3,"body_kind":"text"}\n'
     (tmp_path / "some.jsonl").write_text(bad)
     result = run("send", "orders", "--file", "some.jsonl", code=1)
-    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["line 2", "line 4", "line 6"]
+    assert [line.split(": ")[:2] for line in result.stderr.splitlines()] == [
+        ["sqslite", f"line {number}"] for number in (2, 4, 6)
+    ]
+    assert json.loads(result.stdout) == {"sent": 2, "duplicates": 0, "refused": 3}
     assert [row["body"] for row in lines("peek", "orders")] == [1, 2]
+
+
+def test_a_line_that_is_too_long_is_one_line(monkeypatch):
+    monkeypatch.setattr(lines_of_messages, "LINE_BYTES_MAX", 100)
+    given = b'{"body":1}\n' + b'{"body":"' + b"x" * 1000 + b'"}\n{"body":2}\nnonsense'
+    result = run("import", "orders", given=given, code=1)
+    assert [line[:15] for line in result.stderr.splitlines()] == ["sqslite: line 2", "sqslite: line 4"]
+    assert "at most 100 bytes" in result.stderr
+    assert [row["body"] for row in lines("peek", "orders")] == [1, 2]
+
+
+def test_duplicates_are_counted_rather_than_passed_over_in_silence():
+    run("send", "orders", "1", "--dedup-id", "d")
+    (done,) = lines("import", "orders", given=run("export", "orders").stdout)
+    assert done == {"sent": 0, "duplicates": 1, "refused": 0}
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "fate"),
+    [
+        (StoreUnavailable("it is gone"), 4, "were not sent"),
+        (OutcomeUnknown("no answer"), 4, "may have been sent or not"),
+        (KeyboardInterrupt(), 130, "may have been sent or not"),
+    ],
+)
+def test_a_file_that_is_sent_in_part_says_which_lines_are_done(end, code, fate, monkeypatch):
+    whole = Client.enqueue
+
+    def enqueue(self: Client, queue: str, messages: list[NewMessage]) -> object:
+        if messages[0].body == b"3":
+            raise end
+        return whole(self, queue, messages)
+
+    monkeypatch.setattr(lines_of_messages, "SENT_AT_ONCE_MAX", 2)
+    monkeypatch.setattr(Client, "enqueue", enqueue)
+    result = run("import", "orders", given="".join(f'{{"body":{n}}}\n' for n in range(1, 8)), code=code)
+    assert result.stderr.splitlines()[0] == f"sqslite: the lines before 3 are done, lines 3 to 4 {fate}"
+    assert [row["body"] for row in lines("peek", "orders")] == [1, 2]
+
+
+def test_what_a_line_says_for_itself_is_no_option_of_a_file(tmp_path):
+    (tmp_path / "some.jsonl").write_text('{"body":1}')
+    for option in (["--delay-ms", "5"], ["--kind", "text"], ["--attribute", "a=b"], ["--max-retries", "0"]):
+        assert "each line says for itself" in run("send", "orders", "--file", "some.jsonl", *option, code=2).stderr
+
+
+def test_an_attribute_has_one_value():
+    assert "'a' is given twice" in run("send", "orders", "1", "--attribute", "a=1", "--attribute", "a=2", code=2).stderr
 
 
 def test_what_is_exported_can_be_imported():

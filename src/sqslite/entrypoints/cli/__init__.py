@@ -9,9 +9,9 @@ from importlib.metadata import version
 
 import click
 
-from sqslite.domain.errors import SqsliteError
+from sqslite.domain.errors import InvalidValue, SqsliteError
 from sqslite.entrypoints.cli import messages, queues
-from sqslite.entrypoints.cli.asking import EXIT_INTERRUPTED, EXIT_REFUSED, end_quietly_when_nobody_reads, fail
+from sqslite.entrypoints.cli.asking import EXIT_INTERRUPTED, EXIT_REFUSED, fail, write_no_more
 from sqslite.entrypoints.cli.doctor import doctor
 from sqslite.entrypoints.cli.loadtest import loadtest
 from sqslite.entrypoints.grpc import check_installed
@@ -38,8 +38,15 @@ class Sections(click.Group):
         except KeyboardInterrupt:
             sys.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:
-            end_quietly_when_nobody_reads()
+            write_no_more()
             sys.exit(0)
+        except OSError as fault:
+            write_no_more()
+            click.echo(f"sqslite: {fault.strerror or fault}", err=True)
+            sys.exit(EXIT_REFUSED)
+        except UnicodeEncodeError as fault:
+            fail(InvalidValue("an argument", fault.object, "UTF-8"))
+            sys.exit(EXIT_REFUSED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands under their headings."""

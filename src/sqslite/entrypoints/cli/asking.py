@@ -42,7 +42,9 @@ def showing(command: F) -> F:
     @click.option("--json", "as_json", is_flag=True, help="Print JSON, a value a line; the default into a pipe.")
     @functools.wraps(command)
     def wrapped(*args: Any, as_json: bool, **options: Any) -> Any:
-        return command(*args, as_json=as_json or not sys.stdout.isatty(), **options)
+        # There is none where the command was started with its standard output closed.
+        on_terminal = sys.stdout is not None and sys.stdout.isatty()
+        return command(*args, as_json=as_json or not on_terminal, **options)
 
     return wrapped  # type: ignore[return-value]  # it is called with one option more
 
@@ -72,7 +74,7 @@ def fail(refusal: SqsliteError) -> None:
     click.echo(f"sqslite: {refusal}", err=True)
 
 
-def end_quietly_when_nobody_reads() -> None:
-    """Whoever is at the other end of the pipe has had enough: that is no error."""
-    # What is still buffered must not be tried again when Python ends.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def write_no_more() -> None:
+    """Forget what could not be written, for want of a reader or of room: Python tries it again at its end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

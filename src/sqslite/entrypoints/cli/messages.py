@@ -1,12 +1,14 @@
 """Commands about messages."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any, NoReturn
 
 import click
 import msgspec
+from msgspec.structs import asdict
 
 from sqslite.domain import limits
 from sqslite.domain.errors import SqsliteError
@@ -45,7 +47,7 @@ _kind = click.option(
 @click.option("--file", "path", type=click.File("rb"), help="Send a file of JSON lines, a message each; - is stdin.")
 @_kind
 @click.option("--delay-ms", type=int, help="Milliseconds before it can be received.")
-@click.option("--max-retries", type=int, default=0, help="Deliveries before dead-lettering.")
+@click.option("--max-retries", type=int, help="Deliveries before dead-lettering.")
 @click.option("--dlq", help="Its dead-letter queue.")
 @click.option("--group-id", help="Its group, whose order a FIFO queue keeps.")
 @click.option("--dedup-id", help="What duplicates of it are known by.")
@@ -62,15 +64,14 @@ def send(
 
     A line of a file is `{"body": …}` with the fields of an enqueue, as `sqslite export` writes them.
     """
+    given = {name: value for name, value in fields.items() if value is not None}
     if path is not None:
         if body is not None:
             raise click.UsageError("give a BODY or --file, not both")
-        with client(url) as asked:
-            refused = sent(asked, queue, messages_in(path), total_of=path)
-        sys.exit(EXIT_REFUSED if refused else 0)
-    text = sys.stdin.buffer.read(limits.BODY_BYTES_MAX_CEILING + 1) if body is None else body.encode()
-    fields["attributes"] = dict(_pair(attribute) for attribute in attributes)
-    message = _message(text, kind, {name: value for name, value in fields.items() if value is not None})
+        if given or kind or attributes:
+            raise click.UsageError("with --file each line says for itself what else there is to its message")
+        send_lines(queue, path, url, as_json)
+    message = _message(_body(body), kind, given | {"attributes": _attributes(attributes)})
     with client(url) as asked:
         (result,) = asked.enqueue(queue, [message])
     accepted = granted(result)
@@ -187,6 +188,21 @@ def explain(message_id: int, url: str, as_json: bool) -> None:
     click.echo(f"message {message_id} in queue {found.queue} is {found.state}: {found.reason} ({found.code})")
 
 
+def send_lines(queue: str, file: IO[bytes], url: str, as_json: bool) -> NoReturn:
+    """Send a file of JSON lines, and end the command with what became of them."""
+    with client(url) as asked:
+        done = sent(asked, queue, messages_in(file), total_of=file)
+    print_rows([asdict(done)], as_json)
+    sys.exit(EXIT_REFUSED if done.refused else 0)
+
+
+def _body(argument: str | None) -> bytes:
+    """The argument's very bytes, or those on standard input."""
+    if argument is not None:
+        return os.fsencode(argument)
+    return sys.stdin.buffer.read(limits.BODY_BYTES_MAX_CEILING + 1) if sys.stdin else b""
+
+
 def _message(body: bytes, kind: str | None, fields: dict[str, Any]) -> NewMessage:
     if kind is None:
         return new_message(_json_or_text(body), **fields)
@@ -204,11 +220,16 @@ def _json_or_text(body: bytes) -> Any:
     return msgspec.Raw(body)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--attribute")
-    return name, value
+def _attributes(given: tuple[str, ...]) -> dict[str, str]:
+    attributes: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--attribute")
+        if name in attributes:
+            raise click.BadParameter(f"{name!r} is given twice", param_hint="--attribute")
+        attributes[name] = value
+    return attributes
 
 
 def _parsed(tokens: tuple[str, ...]) -> list[Receipt]:

@@ -15,8 +15,9 @@ from rich.live import Live
 from sqslite.domain.errors import InvalidValue, QueueNotFound
 from sqslite.domain.limits import PAGE_MAX, check_queue_name
 from sqslite.domain.queues import NamedQueue, QueueSettings
-from sqslite.entrypoints.cli.asking import EXIT_REFUSED, asking, client, showing
-from sqslite.entrypoints.cli.lines import READ_AT_ONCE_MAX, messages_in, sent
+from sqslite.entrypoints.cli.asking import asking, client, showing
+from sqslite.entrypoints.cli.lines import READ_AT_ONCE_MAX
+from sqslite.entrypoints.cli.messages import send_lines
 from sqslite.entrypoints.cli.showing import (
     message_row,
     print_json,
@@ -188,11 +189,10 @@ def export_queue(queue: str, url: str) -> None:
 @click.argument("queue")
 @click.argument("file", type=click.File("rb"), default="-")
 @asking
-def import_queue(queue: str, file: IO[bytes], url: str) -> None:
+@showing
+def import_queue(queue: str, file: IO[bytes], url: str, as_json: bool) -> None:
     """Enqueue the messages of a file of JSON lines, by default standard input, as new ones."""
-    with client(url) as asked:
-        refused = sent(asked, queue, messages_in(file), total_of=file)
-    sys.exit(EXIT_REFUSED if refused else 0)
+    send_lines(queue, file, url, as_json)
 
 
 def _all(asked: Client, prefix: str = "") -> Iterator[NamedQueue]:
