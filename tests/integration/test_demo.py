@@ -75,16 +75,18 @@ def test_the_demo_shows_its_four_parts_beside_messages_of_others(
 
 
 @pytest.mark.parametrize(
-    ("url", "sentence"),
+    ("url", "code", "sentence"),
     [
-        (f"http://127.0.0.1:{free_port()}", "Nobody listens at http://127.0.0.1:"),
-        ("localhost:8080", "'localhost:8080' is no address of a server"),
-        ("http://localhost:eighty", "'http://localhost:eighty' is no address of a server"),
+        (f"http://127.0.0.1:{free_port()}", 4, "Nobody listens at http://127.0.0.1:"),
+        ("localhost:8080", 1, "'localhost:8080' is no address of a server"),
+        ("http://localhost:eighty", 1, "'http://localhost:eighty' is no address of a server"),
     ],
     ids=["nobody listens", "no scheme", "no port"],  # the free port differs between test processes, a name must not
 )
-def test_where_nobody_listens_the_demo_says_so(url: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_demo(url) == 1
+def test_where_nobody_listens_the_demo_says_so(
+    url: str, code: int, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_demo(url) == code
     assert f"✗ {sentence}" in capsys.readouterr().out
 
 
@@ -139,5 +141,5 @@ def test_a_server_that_does_not_answer_is_given_up(
 ) -> None:
     monkeypatch.setattr(demo, "ANSWER_S_MAX", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert run_demo(f"http://127.0.0.1:{silent.getsockname()[1]}") == 1
+        assert run_demo(f"http://127.0.0.1:{silent.getsockname()[1]}") == 4
     assert "did not answer within 0.2 s" in capsys.readouterr().out

@@ -82,7 +82,8 @@ def test_help_lists_every_command_with_a_sentence(option):
     assert result.exit_code == 0
     listed = dict(re.findall(r"^  ([a-z]+)  +([A-Z].*)", result.output.partition("Serve:\n")[2], re.MULTILINE))
     assert sorted(listed) == sorted(COMMANDS)
-    assert all(command.get_short_help_str(200).endswith(".") for command in main.commands.values())
+    assert all(command.get_short_help_str(90).endswith(".") for command in main.commands.values())
+    assert "..." not in result.output.partition("Serve:\n")[2]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -298,3 +299,9 @@ def test_streams_may_be_closed(line: str, code: int):
     through_a_shell("sqslite send orders 1")
     ended = through_a_shell(line)
     assert (ended.returncode, "Traceback" in ended.stderr) == (code, False), ended.stderr
+
+
+def test_the_demo_asks_whom_the_other_commands_ask():
+    asked = run("demo", SQSLITE_URL=f"http://127.0.0.1:{free_port()}")
+    assert asked.exit_code == 4
+    assert "Nobody listens at" in asked.output

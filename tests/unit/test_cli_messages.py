@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from sqslite.domain.errors import OutcomeUnknown, StoreUnavailable
 from sqslite.domain.messages import NewMessage
 from sqslite.entrypoints import logs
-from sqslite.entrypoints.cli import GROUPS, main
+from sqslite.entrypoints.cli import GROUPS, main, messages
 from sqslite.entrypoints.cli import lines as lines_of_messages
 from sqslite.entrypoints.client import Client
 
@@ -222,7 +222,13 @@ def test_nobody_there_has_an_exit_code_of_its_own():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["send", "orders", "1", "--attribute", "=b"], ["peek", "orders", "--state", "gone"]]
+    "arguments",
+    [
+        ["send", "orders", "1", "--attribute", "=b"],
+        ["peek", "orders", "--state", "gone"],
+        ["redrive", "failed", "--list", "--cancel", "1"],
+        ["redrive", "failed", "--cancel", "1", "--to", "orders"],
+    ],
 )
 def test_a_wrong_command_line_ends_with_two(arguments):
     run(*arguments, code=2)
@@ -287,3 +293,23 @@ def test_what_is_named_json_is_exported_as_well():
     (seen,) = lines("export", "orders")
     assert {"group_id": "json", "trace_id": "json", "dlq": "json"}.items() <= seen.items()
     assert "body_kind" not in seen
+
+
+def test_a_tail_shows_each_message_once_however_many_there_are(monkeypatch: pytest.MonkeyPatch):
+    looks = iter(range(4))
+
+    def look_again(_: float) -> None:
+        with Client("sqlite:///try.db") as other:
+            match next(looks):
+                case 0:
+                    other.send("orders", 6)
+                case 1:
+                    other.ack([delivery.receipt for delivery in other.claim("orders", 2)])
+                case 3:
+                    raise KeyboardInterrupt
+
+    run("import", "orders", given="".join(f'{{"body":{number}}}\n' for number in range(1, 6)))
+    monkeypatch.setattr(messages, "SEEN_MAX", 2)
+    monkeypatch.setattr(messages, "READ_AT_ONCE_MAX", 2)
+    monkeypatch.setattr("time.sleep", look_again)
+    assert [row["body"] for row in lines("tail", "orders", code=130)] == [1, 2, 3, 4, 5, 6]

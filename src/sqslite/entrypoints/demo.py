@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
 
+from sqslite.entrypoints.cli.asking import EXIT_REFUSED, EXIT_UNREACHABLE
+
 ANSWER_S_MAX = 5.0
 # As long as the reference's demo waits for a sweep.
 ARRIVAL_S_MAX = 8.0
@@ -52,7 +54,7 @@ class Received(Struct):
 
 
 def run_demo(base_url: str) -> int:
-    """Show the server at that address at work; 0, or 1 where it does not do what was promised."""
+    """Show the server at that address at work; the exit code: whether nobody answers, or it breaks a promise."""
     console = Console(highlight=False)
     try:
         # Without trust_env, because a proxy from the environment does not know the way to this machine's own server.
@@ -61,19 +63,23 @@ def run_demo(base_url: str) -> int:
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         return _failed(console, f"{base_url!r} is no address of a server; one looks like http://localhost:8080.")
     except httpx.ConnectError as error:
-        return _failed(console, f"Nobody listens at {base_url} ({error}). Start a server there: sqslite serve")
+        return _failed(
+            console, f"Nobody listens at {base_url} ({error}). Start a server there: sqslite serve", EXIT_UNREACHABLE
+        )
     except httpx.TimeoutException:
-        return _failed(console, f"{base_url} did not answer within {ANSWER_S_MAX:g} s.")
+        return _failed(console, f"{base_url} did not answer within {ANSWER_S_MAX:g} s.", EXIT_UNREACHABLE)
     except httpx.HTTPError as error:
-        return _failed(console, f"The connection to {base_url} broke: {error or type(error).__name__}.")
+        return _failed(
+            console, f"The connection to {base_url} broke: {error or type(error).__name__}.", EXIT_UNREACHABLE
+        )
     except DemoFailed as failure:
         return _failed(console, str(failure))
     return 0
 
 
-def _failed(console: Console, sentence: str) -> int:
+def _failed(console: Console, sentence: str, code: int = EXIT_REFUSED) -> int:
     console.print(Text(f"\n✗ {sentence}", style="bold red"), soft_wrap=True)
-    return 1
+    return code
 
 
 class _Conversation:

@@ -11,7 +11,7 @@ import click
 
 from sqslite.domain.errors import InvalidValue, SqsliteError
 from sqslite.entrypoints.cli import messages, queues
-from sqslite.entrypoints.cli.asking import EXIT_INTERRUPTED, EXIT_REFUSED, fail, write_no_more
+from sqslite.entrypoints.cli.asking import EXIT_INTERRUPTED, EXIT_REFUSED, URL_DEFAULT, fail, write_no_more
 from sqslite.entrypoints.cli.doctor import doctor
 from sqslite.entrypoints.cli.loadtest import loadtest
 from sqslite.entrypoints.grpc import check_installed
@@ -148,9 +148,11 @@ def settings() -> None:
 
 
 @main.command()
-@click.option("--url", default="http://localhost:8080", show_default=True, help="The server to show.")
+@click.option(
+    "--url", envvar="SQSLITE_URL", default=URL_DEFAULT, show_default=True, help="The server to show. [SQSLITE_URL]"
+)
 def demo(url: str) -> None:
-    """Show enqueue, receive, ack, redelivery, dead letters and metrics, live against a running server."""
+    """Show what a queue does, live against a running server."""
     from sqslite.entrypoints.demo import run_demo
 
     sys.exit(run_demo(url))

@@ -3,7 +3,9 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from operator import itemgetter
 from typing import IO, Any, NoReturn
 
 import click
@@ -30,6 +32,7 @@ from sqslite.entrypoints.cli.showing import delivery_row, message_row, print_jso
 from sqslite.entrypoints.client import Client, new_message
 
 TAIL_EVERY_S = 0.5
+# Messages that a tail remembers beyond those that are in the queue: a redrive may bring one back.
 SEEN_MAX = 100_000
 RECEIVED_COLUMNS = ("id", "body", "delivery_count", "lease_until", "receipt")
 PEEKED_COLUMNS = ("id", "state", "body", "delivery_count", "enqueued_at", "last_error")
@@ -60,7 +63,7 @@ def send(
     queue: str, body: str | None, path: Any, kind: str | None, attributes: tuple[str, ...], url: str, as_json: bool,
     **fields: Any,
 ) -> None:  # fmt: skip
-    """Send BODY, or what stands on standard input, or a file of JSON lines (--file).
+    """Send BODY, or standard input, or a file of JSON lines.
 
     A line of a file is `{"body": …}` with the fields of an enqueue, as `sqslite export` writes them.
     """
@@ -155,20 +158,17 @@ def peek(queue: str, state: str | None, limit: int, url: str, as_json: bool) -> 
 @click.option("--every", type=click.FloatRange(0.05, 3600), default=TAIL_EVERY_S, show_default=True, help="Seconds.")
 @asking
 def tail(queue: str, state: str | None, every: float, url: str) -> None:
-    """Follow a queue: print its messages and those that come, as JSON lines, without leasing them, until Ctrl-C.
+    """Follow a queue: print its messages and those that come, as JSON lines, until Ctrl-C.
 
-    What comes and is acked between two looks is not seen.
+    Nothing is leased. What comes and is acked between two looks is not seen. Each look reads the whole queue.
     """
-    shown: dict[int, None] = {}
+    shown: dict[int, bool] = {}
     with client(url) as asked:
         while True:
-            for row in sorted(_seen(asked, queue, state, 0), key=lambda row: row["id"]):
-                if row["id"] not in shown:
-                    shown[row["id"]] = None
+            fresh = _not_shown(_seen(asked, queue, state, 0), shown)
+            while part := list(islice(fresh, READ_AT_ONCE_MAX)):
+                for row in sorted(part, key=itemgetter("id")):
                     print_json(row)
-            sys.stdout.flush()
-            while len(shown) > SEEN_MAX:
-                del shown[next(iter(shown))]
             time.sleep(every)
 
 
@@ -241,6 +241,19 @@ def _told(results: list[Any]) -> None:
     for refusal in refusals:
         fail(refusal)
     sys.exit(EXIT_REFUSED if refusals else 0)
+
+
+def _not_shown(rows: Iterable[dict[str, Any]], shown: dict[int, bool]) -> Iterator[dict[str, Any]]:
+    """The rows of those that were not shown yet. What is forgotten is gone from the queue, and longest."""
+    there = 0
+    for row in rows:
+        there += 1
+        known = shown.pop(row["id"], False)
+        shown[row["id"]] = True
+        if not known:
+            yield row
+    for number in list(islice(shown, max(0, len(shown) - max(there, SEEN_MAX)))):
+        del shown[number]
 
 
 def _seen(asked: Client, queue: str, state: str | None, limit: int) -> Iterator[dict[str, Any]]:

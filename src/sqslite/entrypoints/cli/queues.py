@@ -156,6 +156,8 @@ def redrive(
     url: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Move dead letters on, in the background."""
+    if listing + (cancel is not None) + any(option is not None for option in (to, max_per_second, limit)) > 1:
+        raise click.UsageError("give --list, or --cancel, or what a new task needs")
     with client(url) as asked:
         if listing:
             tasks = list(asked.redriving.page(queue))
