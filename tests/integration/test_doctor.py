@@ -9,6 +9,7 @@ import pytest
 from sqslite.adapters.examination import Finding, Health
 from sqslite.adapters.stores.postgres import examining
 from sqslite.adapters.stores.postgres.backend import PostgresBackend
+from sqslite.domain.errors import StoreUnavailable
 from tests.integration.postgres_server import fresh_database
 
 
@@ -72,3 +73,29 @@ async def test_a_server_that_may_lose_commits_is_a_fault(backend, url):
     finding = (await found(again))["durability"]
     await again.close()
     assert (finding.health, finding.found) == (Health.FAULT, "synchronous_commit off")
+
+
+async def test_a_newer_schema_is_named_among_the_other_findings(backend, url):
+    await backend.migrate()
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as other:
+        await other.execute("INSERT INTO sqslite.schema_migrations (version, name) VALUES (9999, '9999_next')")
+    findings = await found(backend)
+    assert findings["schema"].health is Health.FAULT
+    assert findings["schema"].advice.startswith("upgrade this sqslite")
+    assert findings["durability"].health is Health.FINE
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ({"dbname": "nope"}, 'database "nope" does not exist'),
+        ({"user": "nobody_knows"}, 'role "nobody_knows" does not exist'),
+        ({"port": 1, "host": "127.0.0.1"}, "Connection refused"),
+    ],
+)
+async def test_what_keeps_from_connecting_is_said_at_once(url, broken, reason):
+    backend = PostgresBackend(psycopg.conninfo.make_conninfo(url, **broken), connection_timeout_s=600)
+    await backend.open()
+    with pytest.raises(StoreUnavailable, match=f"^the database cannot be reached: .*{reason}"):
+        await backend.examine()
+    await backend.close()

@@ -1,6 +1,8 @@
 """The commands for messages and queues, on a store in a file, and how each ends."""
 
+import contextlib
 import json
+import sqlite3
 import threading
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -244,7 +246,43 @@ def test_the_doctor_finds_a_sound_file_sound_and_says_what_is_missing(monkeypatc
     assert missing["schema"]["advice"] == "run `sqslite migrate`"
     run("migrate")
     found = {row["subject"]: row["health"] for row in lines("doctor")}
-    assert found == dict.fromkeys(["settings", "schema", "file", "durability", "log", "space", "disk"], "fine")
+    subjects = ["settings", "schema", "indexes", "clock", "file", "durability", "log", "space", "disk"]
+    assert found == dict.fromkeys(subjects, "fine")
+
+
+@pytest.mark.parametrize(
+    ("change", "subject", "health", "found", "advice"),
+    [
+        (
+            "INSERT INTO schema_migrations VALUES (9999, '9999_next', 0)",
+            "schema",
+            "fault",
+            "at version 9999",
+            "upgrade",
+        ),
+        ("DROP INDEX messages_ready", "indexes", "fault", "missing: messages_ready", "create them anew"),
+        ("UPDATE messages SET enqueued_at = enqueued_at + 3600000000", "clock", "warning", "set back", "time service"),
+    ],
+)
+def test_the_doctor_finds_what_was_done_to_a_file(change, subject, health, found, advice, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "sqlite:///try.db")
+    run("send", "orders", "1")
+    with contextlib.closing(sqlite3.connect("try.db")) as file, file:
+        file.execute(change)
+    findings = {row["subject"]: row for row in lines("doctor", code=1 if health == "fault" else 0)}
+    assert findings[subject]["health"] == health
+    assert found in findings[subject]["found"]
+    assert advice in findings[subject]["advice"]
+    assert findings["file"]["health"] == "fine"
+
+
+def test_the_doctor_names_what_there_is_to_check_of_each_storage(monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "sqlite:////nowhere/here.db")
+    assert "the file's folder" in lines("doctor", code=1)[-1]["advice"]
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/x")
+    finding = lines("doctor", code=1)[-1]
+    assert "Connection refused" in finding["found"]
+    assert "start the database" in finding["advice"]
 
 
 def test_the_doctor_names_a_setting_that_is_wrong(monkeypatch):

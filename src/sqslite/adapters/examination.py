@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from msgspec import Struct
 
 from sqslite.adapters.migrations import Migration, pending
+from sqslite.domain.errors import SchemaTooNew
 
 
 class Health(enum.StrEnum):
@@ -28,8 +29,11 @@ class Finding(Struct, frozen=True):
 
 
 def schema_finding(migrations: Sequence[Migration], applied: Collection[int]) -> Finding:
-    """How the schema of a database to which those versions were applied stands. Raises SchemaTooNew."""
-    missing = [migration.name for migration in pending(list(migrations), applied)]
+    """How the schema of a database to which those versions were applied stands."""
+    try:
+        missing = [migration.name for migration in pending(list(migrations), applied)]
+    except SchemaTooNew as refusal:
+        return Finding("schema", Health.FAULT, str(refusal), "upgrade this sqslite to the version that was here")
     if not missing:
         return Finding("schema", Health.FINE, f"up to date ({migrations[-1].name})")
     return Finding("schema", Health.FAULT, f"{len(missing)} migrations are missing", "run `sqslite migrate`")

@@ -13,6 +13,12 @@ from sqslite.entrypoints.cli.asking import EXIT_REFUSED, showing
 from sqslite.entrypoints.cli.showing import print_rows
 from sqslite.entrypoints.settings import DatabaseUrl, Settings
 
+# A store in memory is always there.
+UNREACHABLE = {
+    "postgresql": "start the database, and check DATABASE_URL, its user and its rights",
+    "sqlite": "check DATABASE_URL, that the file's folder is there, and that this user may write both",
+}
+
 
 @click.command()
 @showing
@@ -29,6 +35,7 @@ def doctor(as_json: bool) -> None:
 
 async def _examined() -> list[Finding]:
     from sqslite.entrypoints.container import Container
+    from sqslite.entrypoints.logs import configure_logging
 
     try:
         settings = Settings.from_environment(os.environ)
@@ -41,13 +48,14 @@ async def _examined() -> list[Finding]:
     if _lacks_file(settings.database_url):
         advice = "correct DATABASE_URL; or start the server or run `sqslite migrate`, which make it"
         return [*findings, Finding("database", Health.FAULT, f"there is no file {settings.database_url.path}", advice)]
+    # What the drivers log of it is among the findings.
+    configure_logging("error")
     backend = Container(settings=settings).backend()
     try:
         await backend.open()
         findings += await backend.examine()
     except SqsliteError as refusal:
-        advice = "start the database, and check DATABASE_URL, its user and its rights"
-        findings.append(Finding("database", Health.FAULT, str(refusal), advice))
+        findings.append(Finding("database", Health.FAULT, str(refusal), UNREACHABLE[settings.database_url.technology]))
     finally:
         await backend.close()
     return findings

@@ -10,6 +10,7 @@ from sqslite.adapters.stores.postgres.examining import examined
 from sqslite.adapters.stores.postgres.redrives import PostgresRedrives
 from sqslite.adapters.stores.postgres.stats import PostgresQueueStats
 from sqslite.adapters.stores.postgres.store import PostgresStore
+from sqslite.domain.errors import StoreUnavailable
 from sqslite.domain.ports import Clock
 
 POOL_SIZE = 10
@@ -82,6 +83,8 @@ class PostgresBackend:
 
     async def examine(self) -> list[Finding]:
         """See Backend."""
+        if refusal := await self._connections.refusal():
+            raise StoreUnavailable(f"the database cannot be reached: {refusal}")
         return await self._database.transact_by_hand(_schema_findings, EXAMINATION_S_MAX) + await examined(
             self._database, self._pool_size
         )

@@ -122,6 +122,15 @@ class Connections:
                 await asyncio.wait(self._statements, timeout=CLOSING_S_MAX)
             await pool.close(CLOSING_S_MAX)
 
+    async def refusal(self) -> str | None:
+        """Why no connection can be made, in the words of the server or the network; None where one can."""
+        try:
+            session = await Session.connect(self._url, **self._session_parameters)  # type: ignore[arg-type]  # as SESSION
+        except psycopg.Error as error:
+            return errors.first_line(error)
+        await session.close()
+        return None
+
     async def read(self, sql: bytes, parameters: Sequence[object]) -> list[TupleRow]:
         """The rows of a statement that changes nothing."""
         return await self._carried_out(lambda session: rows_of(session, sql, parameters), writing=False)

@@ -28,7 +28,7 @@ def translated(error: psycopg.Error, *, writing: bool) -> SqsliteError | None:
     if state == READ_ONLY_TRANSACTION:
         return StoreUnavailable("the database takes no writes: it is read-only or a standby")
     if state is not None and state.startswith(_TROUBLE):
-        return StoreUnavailable(f"the database refused the statement: {_first_line(error)}")
+        return StoreUnavailable(f"the database refused the statement: {first_line(error)}")
     if state is None and not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return None
     if state is None or state.startswith(_CONNECTION_EXCEPTION):
@@ -68,5 +68,6 @@ def further(*, after_change: bool) -> Iterator[None]:
         raise
 
 
-def _first_line(error: psycopg.Error) -> str:
+def first_line(error: psycopg.Error) -> str:
+    """What went wrong, without the server's hints."""
     return (error.diag.message_primary or str(error)).partition("\n")[0]

@@ -93,7 +93,7 @@ class SqliteBackend:
 
     async def examine(self) -> list[Finding]:
         """See Backend."""
-        return await examined(self._connections, self._path)
+        return await examined(self._connections, self._path, self._clock.now())
 
     async def close(self) -> None:
         """Let go of the file, with everything in it and nothing in its log."""
