@@ -114,7 +114,7 @@ async def test_answers_in_xml(action: str):
 
 
 REFUSED: list[tuple[str, dict, int, str, str]] = [
-    ("CreateQueue", {}, 400, "MissingParameter", "MissingRequiredParameterException"),
+    ("TagQueue", {"QueueUrl": URL}, 400, "MissingParameter", "MissingRequiredParameterException"),
     ("CreateQueue", {"QueueName": "a b"}, 400, "InvalidParameterValue", "InvalidParameterValueException"),
     (
         "CreateQueue",

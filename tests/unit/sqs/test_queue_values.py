@@ -41,7 +41,7 @@ GOOD: dict[str, dict] = {
     "DeleteQueue": {"QueueUrl": "orders"},
     "PurgeQueue": {"QueueUrl": "orders"},
     "GetQueueAttributes": {"QueueUrl": "orders"},
-    "SetQueueAttributes": {"QueueUrl": "orders", "Attributes": {}},
+    "SetQueueAttributes": {"QueueUrl": "orders", "Attributes": {"DelaySeconds": "0"}},
     "ListDeadLetterSourceQueues": {"QueueUrl": "orders"},
     "StartMessageMoveTask": {"SourceArn": f"{ARN}dead"},
     "ListMessageMoveTasks": {"SourceArn": f"{ARN}dead"},
@@ -127,9 +127,6 @@ async def test_a_member_of_another_type_is_malformed_input(
 
 NEEDED = [
     *((action, "QueueUrl") for action, members in GOOD.items() if "QueueUrl" in members),
-    ("CreateQueue", "QueueName"),
-    ("GetQueueUrl", "QueueName"),
-    ("SetQueueAttributes", "Attributes"),
     ("StartMessageMoveTask", "SourceArn"),
     ("ListMessageMoveTasks", "SourceArn"),
     ("TagQueue", "Tags"),
@@ -155,7 +152,26 @@ async def test_an_empty_text_is_missing_too(api: Sqs, action: str, member: str):
     assert told == (400, "MissingRequiredParameterException", f"The request must contain the parameter {member}.")
 
 
-OPTIONAL = [both for both in (*TEXTS, *INTEGERS, *LISTS, *MAPS) if both not in NEEDED]
+NO_NAME = "Value for parameter QueueName is invalid. Reason: Must specify a queue name."
+# Members that are told of in other words than these.
+OTHERWISE = {
+    ("CreateQueue", "QueueName"): ("InvalidParameterValueException", NO_NAME),
+    ("GetQueueUrl", "QueueName"): ("InvalidParameterValueException", NO_NAME),
+    ("SetQueueAttributes", "Attributes"): (
+        "MissingRequiredParameterException",
+        "The request must contain the parameter Attribute.Name.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("action", "member"), OTHERWISE)
+async def test_some_missing_members_are_told_in_their_own_words(api: Sqs, action: str, member: str):
+    members = {name: value for name, value in GOOD[action].items() if name != member}
+    assert await call(api, action, members) == (400, *OTHERWISE[action, member])
+    assert await call(api, action, {**members, member: None}) == (400, *OTHERWISE[action, member])
+
+
+OPTIONAL = [both for both in (*TEXTS, *INTEGERS, *LISTS, *MAPS) if both not in (*NEEDED, *OTHERWISE)]
 
 
 @pytest.mark.parametrize(("action", "member"), OPTIONAL)
@@ -171,7 +187,7 @@ async def test_whole_numbers_may_be_spelled_otherwise(api: Sqs, value: object):
 
 
 @pytest.mark.parametrize(
-    ("value", "taken"), [(5, True), ("5", True), (0, True), (None, True), (5.0, False), (True, False), (10**30, False)]
+    ("value", "taken"), [(5, True), ("5", True), (0, True), (5.0, False), (True, False), (10**30, False)]
 )
 async def test_attributes_are_texts_and_plain_values_are_read_as_such(api: Sqs, value: object, taken: bool):
     told = await call(api, "SetQueueAttributes", {"QueueUrl": "orders", "Attributes": {"DelaySeconds": value}})

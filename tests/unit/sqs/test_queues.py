@@ -56,9 +56,12 @@ async def test_a_name_that_is_not_there_has_no_url(sqs: Sqs):
 
 
 async def test_a_queue_must_be_named(sqs: Sqs):
-    for action in ("CreateQueue", "GetQueueUrl"):
-        with sqs.refuses("MissingParameter", "The request must contain the parameter QueueName."):
-            await sqs(action, QueueName="")
+    nameless = "Value for parameter QueueName is invalid. Reason: Must specify a queue name."
+    for action, members in (("CreateQueue", {}), ("GetQueueUrl", {}), ("GetQueueUrl", {"QueueName": ""})):
+        with sqs.refuses("InvalidParameterValue", nameless):
+            await sqs(action, **members)
+    with sqs.refuses("InvalidParameterValue", "Queue name cannot be empty"):
+        await sqs("CreateQueue", QueueName="")
     with sqs.refuses("MissingParameter", "The request must contain the parameter QueueUrl."):
         await sqs("ReceiveMessage")
 
@@ -249,8 +252,9 @@ async def test_a_policy_is_kept_as_it_is_until_it_is_empty(sqs: Sqs):
 
 async def test_attributes_must_be_given(sqs: Sqs):
     url = await sqs.create()
-    with sqs.refuses("MissingParameter", "The request must contain the parameter Attributes."):
-        await sqs("SetQueueAttributes", QueueUrl=url)
+    for nothing in ({}, {"Attributes": {}}, {"Attributes": {"": "1"}}):
+        with sqs.refuses("MissingParameter", "The request must contain the parameter Attribute.Name."):
+            await sqs("SetQueueAttributes", QueueUrl=url, **nothing)
 
 
 async def test_settings_are_the_same_for_every_wire(sqs: Sqs):
@@ -338,12 +342,36 @@ async def test_pages_lead_to_one_another(sqs: Sqs):
 @pytest.mark.parametrize("action", ["ListQueues", "ListDeadLetterSourceQueues"])
 async def test_pages_that_cannot_be(sqs: Sqs, action: str):
     queue = {} if action == "ListQueues" else {"QueueUrl": await sqs.create()}
+    sentence = "Value for parameter MaxResults is invalid. Reason: MaxResults must be an integer between 1 and 1000."
     for bad in (0, -1, 1_001):
-        with sqs.refuses("InvalidParameterValue"):
+        with sqs.refuses("InvalidParameterValue", sentence):
             await sqs(action, **queue, MaxResults=bad)
+    sentence = "Invalid NextToken value." if action == "ListQueues" else "Invalid or expired next token."
     for bad in ("x", "é", "====", "IA=="):
-        with sqs.refuses("InvalidParameterValue", "Invalid or expired next token."):
+        with sqs.refuses("InvalidParameterValue", sentence):
             await sqs(action, **queue, MaxResults=1, NextToken=bad)
+
+
+async def test_a_list_of_queues_goes_on_as_it_began(sqs: Sqs):
+    for name in ("a-1", "a-2", "b-1"):
+        await sqs.create(name)
+    token = (await sqs("ListQueues", QueueNamePrefix="a", MaxResults=1))["NextToken"]
+    sentence = "MaxResults is a mandatory parameter when you provide a value for NextToken."
+    with sqs.refuses("InvalidParameterValue", sentence):
+        await sqs("ListQueues", QueueNamePrefix="a", NextToken=token)
+    sentence = (
+        "Invalid NextToken value. If you are passing in NextToken, you must not change the other request parameters."
+    )
+    with sqs.refuses("InvalidParameterValue", sentence):
+        await sqs("ListQueues", QueueNamePrefix="b", MaxResults=1, NextToken=token)
+
+
+async def test_sources_may_go_on_without_a_limit(sqs: Sqs):
+    dlq = await sqs.create("dead")
+    redrive = json.dumps({"deadLetterTargetArn": f"{ARN}dead", "maxReceiveCount": 1})
+    urls = [await sqs.create(name, RedrivePolicy=redrive) for name in "abc"]
+    token = (await sqs("ListDeadLetterSourceQueues", QueueUrl=dlq, MaxResults=1))["NextToken"]
+    assert await sqs("ListDeadLetterSourceQueues", QueueUrl=dlq, NextToken=token) == {"queueUrls": urls[1:]}
 
 
 # Deleting and purging

@@ -11,7 +11,7 @@ from sqslite.domain.limits import PAGE_MAX, QUEUE_NAME
 from sqslite.domain.queues import Queue, QueueSettings
 from sqslite.entrypoints.sqs import inputs, policies, queue_attributes
 from sqslite.entrypoints.sqs.calls import Answer, Call
-from sqslite.entrypoints.sqs.errors import Kind, SqsError, invalid, invalid_value, missing, no_queue, unknown_attribute
+from sqslite.entrypoints.sqs.errors import Kind, SqsError, invalid, missing, no_queue, unknown_attribute
 from sqslite.entrypoints.sqs.inputs import Text, text, texts, texts_by_name
 from sqslite.entrypoints.sqs.names import is_account, is_fifo_name, is_standard_name
 from sqslite.entrypoints.sqs.tags import with_tags
@@ -24,14 +24,15 @@ FIFO_NAME_ALLOWED = (
     "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo "
     "suffix and be 1 to 80 in length."
 )
+INVALID_TOKEN = "Invalid NextToken value."
 RECREATED_TOO_SOON = "You must wait 60 seconds after deleting a queue before you can create another with the same name."
 
 
 async def create_queue(call: Call, asked: inputs.CreateQueue) -> Answer:
     """Create a queue; where it is there with these attributes, that is fine too."""
-    name = text(asked.queue_name)
+    name = _named(asked.queue_name)
     if not name:
-        raise missing("QueueName")
+        raise invalid("Queue name cannot be empty")
     given = texts_by_name(asked.attributes)
     fifo = given.get("FifoQueue", "").lower() == "true"
     _check_name(name, fifo)
@@ -52,9 +53,7 @@ async def create_queue(call: Call, asked: inputs.CreateQueue) -> Answer:
 
 async def get_queue_url(call: Call, asked: inputs.GetQueueUrl) -> Answer:
     """The URL of the queue of that name."""
-    name = text(asked.queue_name)
-    if not name:
-        raise missing("QueueName")
+    name = _named(asked.queue_name or None)
     account = text(asked.queue_owner_account_id) or call.place.account
     if not QUEUE_NAME.fullmatch(name) or not is_account(account):
         raise no_queue()
@@ -65,8 +64,8 @@ async def get_queue_url(call: Call, asked: inputs.GetQueueUrl) -> Answer:
 async def list_queues(call: Call, asked: inputs.ListQueues) -> Answer:
     """The URLs of queues whose names start so, a page at a time."""
     limit = page_limit(asked.max_results)
-    after = page_start(asked.next_token)
     prefix = text(asked.queue_name_prefix) or ""
+    after = _list_start(asked, prefix)
     if prefix and not is_standard_name(prefix.replace(".", "_")):
         return {}
     found = await call.ports.administration.page(prefix, after, limit)
@@ -118,14 +117,13 @@ async def get_queue_attributes(call: Call, asked: inputs.GetQueueAttributes) -> 
 
 async def set_queue_attributes(call: Call, asked: inputs.SetQueueAttributes) -> None:
     """Change attributes of the queue; those not given stay."""
-    if asked.attributes is None:
-        raise missing("Attributes")
     queue = await call.queue_now(asked.queue_url)
     given = texts_by_name(asked.attributes)
+    if not given or "" in given:
+        raise missing("Attribute.Name")
     settings = queue_attributes.changed(queue.settings, given)
     await _check_dead_letters(call, queue.name, settings, given)
-    if given:
-        await call.ports.administration.change(queue.name, lambda settings: queue_attributes.changed(settings, given))
+    await call.ports.administration.change(queue.name, lambda settings: queue_attributes.changed(settings, given))
 
 
 async def list_dead_letter_source_queues(call: Call, asked: inputs.ListDeadLetterSourceQueues) -> Answer:
@@ -147,12 +145,13 @@ def page_limit(max_results: int | None) -> int:
     if max_results is None:
         return PAGE_MAX
     if not 1 <= max_results <= PAGE_MAX:
-        raise invalid_value("MaxResults", max_results, f"MaxResults must be an integer between 1 and {PAGE_MAX}.")
+        allowed = f"MaxResults must be an integer between 1 and {PAGE_MAX}."
+        raise invalid(f"Value for parameter MaxResults is invalid. Reason: {allowed}")
     return max_results
 
 
-def page_start(token: Text) -> str:
-    """The name behind which a page starts; "" for the first. Raises SqsError."""
+def page_start(token: Text, refusal: str = "Invalid or expired next token.") -> str:
+    """The name behind which a page starts; "" for the first. Raises SqsError with that sentence."""
     given = text(token)
     if not given:
         return ""
@@ -161,13 +160,32 @@ def page_start(token: Text) -> str:
     except (binascii.Error, ValueError):
         name = ""
     if not is_standard_name(name.replace(".", "_")):
-        raise invalid("Invalid or expired next token.")
+        raise invalid(refusal)
     return name
 
 
 def page_token(name: str) -> str:
     """What leads to the page behind that name."""
     return base64.urlsafe_b64encode(name.encode("ascii")).decode("ascii")
+
+
+def _named(queue_name: Text) -> str:
+    name = text(queue_name)
+    if name is None:
+        raise invalid("Value for parameter QueueName is invalid. Reason: Must specify a queue name.")
+    return name
+
+
+def _list_start(asked: inputs.ListQueues, prefix: str) -> str:
+    """Where a page of ListQueues starts, which is stricter about its tokens than lists of sources are."""
+    if asked.next_token and asked.max_results is None:
+        raise invalid("MaxResults is a mandatory parameter when you provide a value for NextToken.")
+    after = page_start(asked.next_token, INVALID_TOKEN)
+    if after and not after.startswith(prefix):
+        raise invalid(
+            f"{INVALID_TOKEN} If you are passing in NextToken, you must not change the other request parameters."
+        )
+    return after
 
 
 def _check_name(name: str, fifo: bool) -> None:
