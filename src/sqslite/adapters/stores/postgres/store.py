@@ -1,6 +1,6 @@
 """Messages and leases in PostgreSQL: a call on the hot path is one statement, which is a transaction of its own."""
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Sequence, Set
 from datetime import datetime
 
 from psycopg.rows import TupleRow
@@ -72,7 +72,9 @@ class PostgresStore:
         if not extensions:
             return []
         wishes = {_key(extension.receipt): extension.visibility_ms for extension in extensions}
-        extended = await self._extended(self._database, partition_id, wishes, in_groups=False)
+        secrets = await self._uncontested(wishes.keys())
+        proven = {key: wishes[key] for key in secrets.items()}
+        extended = await self._extended(self._database, partition_id, proven, in_groups=False)
         where = await self._whereabouts(_ids(wishes.keys() - extended.keys()), after_change=bool(extended))
         in_groups = {(row[1], row[3]) for row in where if row[4] and row[2] == partition_id} & wishes.keys()
         if in_groups:
@@ -132,10 +134,10 @@ class PostgresStore:
     async def _extended(
         self, statements: Statements, partition_id: int, wishes: dict[Key, int], *, in_groups: bool
     ) -> dict[Key, datetime]:
-        keys = sorted(wishes)
-        durations_ms = [wishes[key] for key in keys]
+        ids, secrets = _proofs(dict(wishes.keys()))
+        durations_ms = [wishes[key] for key in zip(ids, secrets, strict=True)]
         rows = await statements.write(
-            "extend", partition_id, *_columns(keys), durations_ms, VISIBILITY_MS_MAX, in_groups
+            "extend", partition_id, ids, b"".join(secrets), durations_ms, VISIBILITY_MS_MAX, in_groups
         )
         return {(message_id, secret): lease_until for message_id, secret, lease_until in rows}
 
@@ -162,9 +164,8 @@ class PostgresStore:
 
     async def _acked(self, partition_id: int, secrets: dict[int, bytes], *, in_groups: bool) -> dict[Key, Acked]:
         statement = "ack_in_groups" if in_groups else "ack"
-        # One of another length would shift those behind it, and proves nothing.
-        ids = sorted([message_id for message_id, secret in secrets.items() if len(secret) == SECRET_BYTES])
-        rows = await self._database.write(statement, partition_id, ids, b"".join([secrets[one] for one in ids]))
+        ids, proofs = _proofs(secrets)
+        rows = await self._database.write(statement, partition_id, ids, b"".join(proofs))
         return {(message_id, secrets[message_id]): Acked(claimed_at, partition_id) for message_id, claimed_at in rows}
 
     def _note_groups(self, queue: Queue) -> None:
@@ -190,9 +191,11 @@ def _key(receipt: Receipt) -> Key:
     return receipt.message_id, receipt.secret
 
 
-def _columns(keys: Iterable[Key]) -> tuple[list[int], list[bytes]]:
-    pairs = list(keys)
-    return [message_id for message_id, _ in pairs], [secret for _, secret in pairs]
+def _proofs(secrets: dict[int, bytes]) -> tuple[list[int], list[bytes]]:
+    """The ids as statements want them, ascending, and the secret of each."""
+    # One of another length would shift those behind it, and proves nothing.
+    ids = sorted([message_id for message_id, secret in secrets.items() if len(secret) == SECRET_BYTES])
+    return ids, [secrets[message_id] for message_id in ids]
 
 
 def _refusal(receipt: Receipt, there: set[int]) -> Refusal:

@@ -19,7 +19,7 @@ WITH heads AS MATERIALIZED (
 locked AS MATERIALIZED (
     SELECT ctid AS spot, not_before, id
     FROM sqslite.messages
-    WHERE partition_id = $1 AND id = ANY (ARRAY(SELECT id FROM heads)) AND lease_until IS NULL
+    WHERE partition_id = $1 AND id = ANY (ARRAY(SELECT id FROM heads)) AND num_nulls(lease_until) > 0
     FOR UPDATE SKIP LOCKED
 ),
 numbered AS MATERIALIZED (

@@ -3,4 +3,4 @@ SELECT
     m.expires_at
 FROM sqslite.messages AS m
 INNER JOIN sqslite.queues AS q ON q.partition_id = m.partition_id
-WHERE m.partition_id = $1 AND q.partition_id = $1 AND m.id = ANY ($2::bigint[]) AND m.lease_until IS NOT NULL
+WHERE m.partition_id = $1 AND q.partition_id = $1 AND m.id = ANY ($2::bigint[]) AND num_nonnulls(m.lease_until) > 0

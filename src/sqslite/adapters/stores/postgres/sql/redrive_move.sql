@@ -6,7 +6,7 @@ WITH ready AS MATERIALIZED (
     -- Says no more than the join does, but makes the planner use the key for a batch of any size.
     WHERE
         m.partition_id = $1 AND m.id = ANY ($2::bigint[])
-        AND m.lease_until IS NULL AND m.not_before <= {now} AND (m.expires_at IS NULL OR m.expires_at > {now})
+        AND num_nulls(m.lease_until) > 0 AND m.not_before <= {now} AND (m.expires_at IS NULL OR m.expires_at > {now})
         AND EXISTS (SELECT FROM sqslite.queues WHERE partition_id = $1)
         AND EXISTS (SELECT FROM sqslite.queues AS target WHERE target.partition_id = asked.target_partition_id)
     ORDER BY m.id

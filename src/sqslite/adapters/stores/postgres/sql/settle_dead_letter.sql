@@ -15,7 +15,7 @@ WITH unchanged AS MATERIALIZED (
         m.partition_id = $1 AND m.id = ANY ($2::bigint[])
         -- Secrets as in ack.sql; all else lies in the order of the ids, too.
         AND m.receipt_secret = substring($3::bytea FROM (settled.place - 1) * 16 + 1 FOR 16)
-        AND m.lease_until = ($4::timestamptz[])[settled.place]
+        AND m.lease_until IS NOT DISTINCT FROM ($4::timestamptz[])[settled.place]
         AND EXISTS (SELECT FROM sqslite.queues WHERE partition_id = $1)
         AND EXISTS (SELECT FROM sqslite.queues AS dlq WHERE dlq.partition_id = ($7::bigint[])[settled.place])
     -- Whoever has it locked is settling or acking it, maybe in a long transaction of his own: it is left for the next

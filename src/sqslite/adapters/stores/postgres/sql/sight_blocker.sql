@@ -10,7 +10,8 @@ WHERE blocker.partition_id = $1 AND blocker.id = coalesce(
                 m.lease_until IS NOT NULL
                 OR m.not_before > {now} AND (m.expires_at IS NULL OR m.expires_at > {now})
             )
-        ORDER BY m.id
+        -- Not by the id alone, for then the planner may read the partition in the order of its key.
+        ORDER BY m.id + 0
         LIMIT 1
     ),
     (
