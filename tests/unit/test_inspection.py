@@ -1,10 +1,14 @@
 """Looking without touching: counts and totals, peeks in pages, and tokens that are none."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from sqslite.domain import limits
 from sqslite.domain.errors import InvalidValue, MessageNotFound, QueueNotFound
+from sqslite.domain.inspection import PEEKED_AT_ONCE, PEEKED_FIRST
 from sqslite.domain.lifecycle import State
+from sqslite.domain.messages import Message
 from sqslite.domain.ports import Totals
 from tests.unit.node import Node, message, node
 
@@ -71,6 +75,46 @@ async def test_a_peek_shows_the_ready_then_the_delayed_then_the_leased_and_touch
     assert await peeked(own) == [shown]
     assert await peeked(own) == [shown]
     assert await own.messages() == before
+
+
+@pytest.mark.parametrize(
+    ("sizes", "pages"),
+    [
+        ([400] * 5, [2, 2, 1]),
+        ([5000, 10, 10], [1, 2]),
+        ([10, 5000, 10], [1, 1, 1]),
+        ([500, 500], [2]),
+        ([1] * 40, [40]),
+        ([1] * 30 + [999, 1, 1], [31, 2]),
+    ],
+)
+async def test_a_page_has_few_bytes_but_for_a_larger_message_alone(
+    own: Node, sizes: list[int], pages: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(limits, "PAGE_BYTES_MAX", 1029)
+    sent = await own.enqueue(*(message(b"1" * size) for size in sizes))
+    found = await peeked(own, limit=ALL)
+    assert [len(page) for page in found] == pages
+    assert [one for page in found for _, one in page] == sent
+
+
+@pytest.mark.parametrize(("small", "shown", "reads"), [(0, 7, PEEKED_FIRST), (50, 57, PEEKED_FIRST + PEEKED_AT_ONCE)])
+async def test_a_page_reads_few_large_messages(
+    own: Node, small: int, shown: int, reads: int, monkeypatch: pytest.MonkeyPatch
+):
+    read = 0
+    peek = own.backend.stats.peek
+
+    async def counting(*place: object) -> Sequence[Message]:
+        nonlocal read
+        found = await peek(*place)
+        read += len(found)
+        return found
+
+    monkeypatch.setattr(own.backend.stats, "peek", counting)
+    await own.enqueue(*(message(b"1") for _ in range(small)), *(message(b"1" * 400_000) for _ in range(200)))
+    assert len((await own.inspection.peek("orders", None, None, ALL)).messages) == shown
+    assert read == reads
 
 
 @pytest.mark.parametrize("limit", range(1, 12))

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from sqslite.domain import limits
 from sqslite.domain.bodies import check_body
 from sqslite.domain.errors import BodyTooLarge, InvalidValue
-from sqslite.domain.messages import NewMessage
+from sqslite.domain.messages import NewMessage, size_of
 from sqslite.domain.queues import DedupScope, Defaults, Queue, check_retention
 
 # A control character, which is in no id.
@@ -73,8 +73,6 @@ def _content_id(message: NewMessage) -> str:
 
 
 def _check_size(message: NewMessage, body_bytes_max: int) -> None:
-    size = len(message.body)
-    for name, value in message.attributes.items():
-        size += len(name.encode("utf-8", "replace")) + len(value.encode("utf-8", "replace"))
+    size = size_of(message.body, message.attributes)
     if size > body_bytes_max:
         raise BodyTooLarge(size, body_bytes_max)

@@ -34,6 +34,8 @@ BATCH_MAX = 1_000
 WAIT_MS_MAX = 60 * SECOND_MS
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
+# Clients of gRPC take answers of 4 MiB unless they are told otherwise.
+PAGE_BYTES_MAX = 3 * 1024 * 1024
 BACKOFF_FACTOR_MAX = 1_000
 # SQS API reference, TagQueue: 50 tags, keys of 128 and values of 256 characters.
 TAGS_MAX = 50

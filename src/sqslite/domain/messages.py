@@ -43,6 +43,14 @@ class NewMessage(Struct, frozen=True, kw_only=True):
     retention_ms: int | None = None
 
 
+def size_of(body: bytes, attributes: dict[str, str]) -> int:
+    """The bytes that a message counts as: its body with its attributes."""
+    size = len(body)
+    for name, value in attributes.items():
+        size += len(name.encode("utf-8", "replace")) + len(value.encode("utf-8", "replace"))
+    return size
+
+
 class Accepted(Struct, frozen=True):
     """The message is stored under this id; where it is a `duplicate`, the earlier one with its dedup_id is."""
 

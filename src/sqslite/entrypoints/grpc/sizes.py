@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
-from sqslite.domain.messages import Delivery
+from sqslite.domain.messages import Delivery, size_of
 
 QUEUES_MAX = 1_000
 # What was seen counts for less with every claim that saw less.
@@ -26,7 +26,7 @@ class BodySizes:
     def seen(self, queue: str, deliveries: Sequence[Delivery]) -> None:
         """These came from the queue."""
         if deliveries:
-            largest = max(body_bytes(delivery) for delivery in deliveries)
+            largest = max(_size(delivery) for delivery in deliveries)
             self._largest[queue] = max(largest, int(self._largest.pop(queue, 0) * KEPT_SHARE))
             if len(self._largest) > QUEUES_MAX:
                 self._largest.popitem(last=False)
@@ -37,16 +37,14 @@ def parts(deliveries: Sequence[Delivery], bytes_max: int) -> Iterator[list[Deliv
     part: list[Delivery] = []
     size = 0
     for delivery in deliveries:
-        if part and size + body_bytes(delivery) > bytes_max:
+        if part and size + _size(delivery) > bytes_max:
             yield part
             part, size = [], 0
         part.append(delivery)
-        size += body_bytes(delivery)
+        size += _size(delivery)
     if part:
         yield part
 
 
-def body_bytes(delivery: Delivery) -> int:
-    """What a delivery is counted as: its body with its attributes."""
-    message = delivery.message
-    return len(message.body) + sum(len(name) + len(value) for name, value in message.attributes.items())
+def _size(delivery: Delivery) -> int:
+    return size_of(delivery.message.body, delivery.message.attributes)
