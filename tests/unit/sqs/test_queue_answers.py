@@ -30,7 +30,7 @@ CALLS: dict[str, tuple[dict, list[tuple[str, dict]]]] = {
     "GetQueueUrl": ({"QueueName": "orders"}, []),
     "ListDeadLetterSourceQueues": ({"QueueUrl": f"{HOST}/000000000000/dead", "MaxResults": 1}, []),
     "ListMessageMoveTasks": ({"SourceArn": f"{ARN}dead"}, [MOVE]),
-    "ListQueueTags": ({"QueueUrl": URL}, [("TagQueue", {"QueueUrl": URL, "Tags": {"a": "<b>"}})]),
+    "ListQueueTags": ({"QueueUrl": URL}, [("TagQueue", {"QueueUrl": URL, "Tags": {"a": "b = c"}})]),
     "ListQueues": ({"MaxResults": 1}, []),
     "PurgeQueue": ({"QueueUrl": URL}, []),
     "RemovePermission": ({"QueueUrl": URL, "Label": "l"}, [("AddPermission", PERMISSION)]),

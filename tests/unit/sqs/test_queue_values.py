@@ -272,7 +272,9 @@ async def test_the_attributes_of_high_throughput_go_together(sqs: Sqs, attribute
             await sqs(action, **members)
             assert await sqs.attributes(members.get("QueueUrl", "new.fifo"), *attributes) == attributes
         else:
-            with sqs.refuses("InvalidAttributeValue"):
+            both = attributes.get(LIMIT) == "perMessageGroupId"
+            why = f" Reason: To set {LIMIT} to perMessageGroupId, the {SCOPE} must be messageGroup." if both else ""
+            with sqs.refuses("InvalidAttributeValue", f"Invalid value for the parameter {refused}.{why}"):
                 await sqs(action, **members)
 
 
@@ -298,6 +300,32 @@ async def test_how_long_a_key_is_used_is_kept_without_a_key_too(sqs: Sqs):
     assert await sqs.attributes(url, *names) == {"KmsDataKeyReusePeriodSeconds": "600"}
 
 
+KEY, MANAGED = "KmsMasterKeyId", "SqsManagedSseEnabled"
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "shown"),
+    [
+        ({KEY: "k"}, {KEY: ""}, {MANAGED: "true"}),
+        ({KEY: "k", MANAGED: "false"}, {KEY: ""}, {MANAGED: "true"}),
+        ({KEY: "k"}, {KEY: "", MANAGED: "false"}, {MANAGED: "false"}),
+        ({KEY: "k"}, {MANAGED: "false", KEY: ""}, {MANAGED: "false"}),
+        ({KEY: "k"}, {MANAGED: "false"}, {KEY: "k", MANAGED: "false"}),
+        ({KEY: "k"}, {MANAGED: "true", KEY: ""}, {MANAGED: "true"}),
+        ({KEY: "k"}, {MANAGED: "true"}, {MANAGED: "true"}),
+        ({MANAGED: "false"}, {KEY: ""}, {MANAGED: "false"}),
+        ({MANAGED: "false"}, {KEY: "k"}, {KEY: "k", MANAGED: "false"}),
+        ({}, {KEY: "k"}, {KEY: "k", MANAGED: "false"}),
+    ],
+)
+async def test_a_queue_without_a_key_is_encrypted_by_sqs_unless_it_says_otherwise(
+    sqs: Sqs, first: dict, then: dict, shown: dict
+):
+    url = await sqs.create(**first)
+    await sqs("SetQueueAttributes", QueueUrl=url, Attributes=then)
+    assert await sqs.attributes(url, KEY, MANAGED) == shown
+
+
 @pytest.mark.parametrize(("value", "taken"), [(59, False), (60, True), (86_400, True), (86_401, False), ("", False)])
 async def test_the_range_of_how_long_a_key_is_used(sqs: Sqs, value: object, taken: bool):
     if taken:
@@ -306,6 +334,23 @@ async def test_the_range_of_how_long_a_key_is_used(sqs: Sqs, value: object, take
         sentence = "Invalid value for the parameter KmsDataKeyReusePeriodSeconds."
         with sqs.refuses("InvalidAttributeValue", sentence):
             await sqs.create(KmsDataKeyReusePeriodSeconds=str(value))
+
+
+# Policies
+
+
+@pytest.mark.parametrize(("count", "taken"), [(20, True), (21, False)])
+async def test_how_many_statements_a_policy_may_have(sqs: Sqs, count: int, taken: bool):
+    url = await sqs.create()
+    policy = {"Policy": json.dumps({"Version": "2012-10-17", "Statement": [{"Sid": str(n)} for n in range(count)]})}
+    if taken:
+        await sqs("SetQueueAttributes", QueueUrl=url, Attributes=policy)
+        assert await sqs.attributes(url, "Policy") == policy
+        return
+    sentence = f"{count} statements were found in the submitted policy, max allowed is 20"
+    with sqs.refuses("OverLimit", sentence, status=403):
+        await sqs("SetQueueAttributes", QueueUrl=url, Attributes=policy)
+    assert await sqs.attributes(url, "Policy") == {}
 
 
 # What is the same

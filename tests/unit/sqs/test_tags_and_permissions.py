@@ -27,7 +27,20 @@ async def test_tags_are_added_changed_and_removed(sqs: Sqs):
 async def test_a_queue_may_be_created_with_tags(sqs: Sqs):
     url = (await sqs("CreateQueue", QueueName="orders", tags={"a": "1", "b": ""}))["QueueUrl"]
     assert await tags(sqs, url) == {"a": "1", "b": ""}
-    assert (await sqs("CreateQueue", QueueName="orders", tags={"c": "1"}))["QueueUrl"] == url
+
+
+async def test_a_queue_is_created_again_with_its_own_tags_or_with_none(sqs: Sqs):
+    url = (await sqs("CreateQueue", QueueName="orders", tags={"a": "1", "b": "2"}))["QueueUrl"]
+    for same in ({}, {"tags": {}}, {"tags": {"b": "2", "a": "1"}}):
+        assert (await sqs("CreateQueue", QueueName="orders", **same))["QueueUrl"] == url
+    sentence = "A queue already exists with the same name and a different value for tags"
+    for other in ({"a": "1"}, {"a": "1", "b": "3"}, {"a": "1", "b": "2", "c": "3"}):
+        with sqs.refuses("QueueAlreadyExists", sentence):
+            await sqs("CreateQueue", QueueName="orders", tags=other)
+    assert await tags(sqs, url) == {"a": "1", "b": "2"}
+    await sqs.create("plain")
+    with sqs.refuses("QueueAlreadyExists", sentence):
+        await sqs("CreateQueue", QueueName="plain", tags={"a": "1"})
 
 
 async def test_tags_that_are_refused(sqs: Sqs):
@@ -57,11 +70,18 @@ async def test_tags_that_are_refused(sqs: Sqs):
         ({"k": "v" * 257}, False),
         ({"k": ""}, True),
         ({"": "v"}, False),
-        ({"é ñ+-=._:/@": "✓"}, True),
+        ({"é ñ+-=._:/@": "ü 1+-=._:/@"}, True),
+        ({"العربية": "漢字"}, True),
+        ({"a!": "v"}, False),
+        ({"a,b": "v"}, False),
+        ({"<k>": "v"}, False),
+        ({"k": "✓"}, False),
+        ({"k": "{}"}, False),
         ({"xaws:k": "v"}, True),
         ({"aws:k": "v"}, False),
         ({"AWS:k": "v"}, False),
         ({"k": "aws:v"}, True),
+        ({"a b": "c d"}, True),
         ({"a\n": "v"}, False),
         ({str(n): "v" for n in range(50)}, True),
         ({str(n): "v" for n in range(51)}, False),
@@ -78,6 +98,22 @@ async def test_tags_at_and_beyond_their_limits(sqs: Sqs, given: dict[str, str], 
             with sqs.refuses("InvalidParameterValue"):
                 await sqs(action, **members)
             assert await tags(sqs, url) == {}
+
+
+ALLOWED = "may only contain unicode letters, digits, whitespace, or one of these symbols: _ . : / = + - @"
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"a!": "v"}, f"Tag keys {ALLOWED}"),
+        ({"a": "v!"}, f"Tag values {ALLOWED}"),
+    ],
+)
+async def test_characters_that_tags_cannot_have(sqs: Sqs, given: dict[str, str], sentence: str):
+    url = await sqs.create()
+    with sqs.refuses("InvalidParameterValue", sentence):
+        await sqs("TagQueue", QueueUrl=url, Tags=given)
 
 
 async def test_a_full_queue_of_tags_may_change_them(sqs: Sqs):
@@ -183,6 +219,16 @@ async def test_permissions_that_are_refused(sqs: Sqs):
         await add(sqs, url, "a b")
     with sqs.refuses("InvalidParameterValue", "Value two for parameter Label is invalid. Reason: can't find label."):
         await sqs("RemovePermission", QueueUrl=url, Label="two")
+
+
+async def test_how_many_permissions_a_queue_may_have(sqs: Sqs):
+    url = await sqs.create()
+    for n in range(20):
+        await add(sqs, url, f"l{n}")
+    with sqs.refuses("OverLimit", "21 Statements were found, maximum allowed is 20.", status=403):
+        await add(sqs, url, "more")
+    await sqs("RemovePermission", QueueUrl=url, Label="l7")
+    await add(sqs, url, "more")
 
 
 @pytest.mark.parametrize("label", ["a", "x" * 80, "A-b_9"])

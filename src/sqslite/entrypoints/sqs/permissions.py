@@ -12,7 +12,7 @@ from sqslite.entrypoints.sqs.calls import Call
 from sqslite.entrypoints.sqs.errors import Kind, SqsError, invalid_value, missing
 from sqslite.entrypoints.sqs.inputs import text, texts
 from sqslite.entrypoints.sqs.names import is_account
-from sqslite.entrypoints.sqs.policies import POLICY
+from sqslite.entrypoints.sqs.policies import POLICY, STATEMENTS_MAX, statements
 
 ACTIONS_MAX = 7
 # SQS API reference, AddPermission: what an owner can share.
@@ -68,6 +68,10 @@ async def add_permission(call: Call, asked: inputs.AddPermission) -> None:
         policy = _policy(settings, resource)
         if any(statement.get("Sid") == label for statement in policy["Statement"]):
             raise invalid_value("Label", label, "Already exists.")
+        count = len(policy["Statement"]) + 1
+        if count > STATEMENTS_MAX:
+            sentence = f"{count} Statements were found, maximum allowed is {STATEMENTS_MAX}."
+            raise SqsError(Kind.OVER_LIMIT, sentence)
         return _with_policy(settings, {**policy, "Statement": [*policy["Statement"], permission]})
 
     await call.ports.administration.change(queue.name, permitted)
@@ -117,10 +121,7 @@ def _policy(settings: QueueSettings, resource: str) -> dict[str, Any]:
     if not kept:
         return {"Version": "2008-10-17", "Id": f"{resource}/SQSDefaultPolicy", "Statement": []}
     policy: dict[str, Any] = msgspec.json.decode(kept)
-    statements = policy.get("Statement") or []
-    # A policy may have one statement without a list around it.
-    listed = statements if isinstance(statements, list) else [statements]
-    return {**policy, "Statement": [statement for statement in listed if isinstance(statement, dict)]}
+    return {**policy, "Statement": [each for each in statements(policy) if isinstance(each, dict)]}
 
 
 def _with_policy(settings: QueueSettings, policy: dict[str, Any]) -> QueueSettings:

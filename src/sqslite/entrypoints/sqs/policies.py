@@ -6,12 +6,13 @@ import msgspec
 from msgspec import Struct
 
 from sqslite.domain.limits import MAX_RETRIES_MAX, REDRIVE_SOURCES_MAX
-from sqslite.entrypoints.sqs.errors import SqsError, attribute_value, invalid_value
+from sqslite.entrypoints.sqs.errors import Kind, SqsError, attribute_value, invalid_value
 from sqslite.entrypoints.sqs.names import parse_arn
 
 REDRIVE = "RedrivePolicy"
 ALLOW = "RedriveAllowPolicy"
 POLICY = "Policy"
+STATEMENTS_MAX = 20
 _TARGET = "deadLetterTargetArn"
 _COUNT = "maxReceiveCount"
 _ALLOW_FORMAT = "Amazon SQS can't create the redrive allow policy, as it’s in an unsupported format."
@@ -110,9 +111,20 @@ def same(name: str, one: str | None, other: str | None) -> bool:
 
 
 def check_policy(text: str) -> None:
-    """Raise SqsError where the text is no access policy."""
-    if _map(text) is None:
+    """Raise SqsError where the text is no access policy, or one that says too much."""
+    policy = _map(text)
+    if policy is None:
         raise attribute_value(POLICY)
+    count = len(statements(policy))
+    if count > STATEMENTS_MAX:
+        sentence = f"{count} statements were found in the submitted policy, max allowed is {STATEMENTS_MAX}"
+        raise SqsError(Kind.OVER_LIMIT, sentence)
+
+
+def statements(policy: dict[str, Any]) -> list[Any]:
+    """What the access policy says; a single statement may come without a list around it."""
+    told = policy.get("Statement") or []
+    return told if isinstance(told, list) else [told]
 
 
 def _redrive(text: str, reason: str) -> SqsError:

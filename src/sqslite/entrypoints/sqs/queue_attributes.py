@@ -66,7 +66,8 @@ KNOWN = frozenset(("All", *READ_ONLY, *SETTABLE))
 
 def changed(settings: QueueSettings, given: Mapping[str, str]) -> QueueSettings:
     """The settings with what the attributes change. Raises SqsError; whether other queues allow it is not looked at."""
-    for name, value in given.items():
+    # Whether a key is given or taken away decides SqsManagedSseEnabled, unless that is given itself.
+    for name, value in sorted(given.items(), key=lambda item: item[0] == "SqsManagedSseEnabled"):
         if name not in SETTABLE:
             raise unknown_attribute(name)
         if name in FIFO_ONLY and not settings.fifo:
@@ -77,7 +78,7 @@ def changed(settings: QueueSettings, given: Mapping[str, str]) -> QueueSettings:
     if _limit(settings) == PER_GROUP and settings.dedup_scope is not DedupScope.GROUP:
         raise attribute_value(
             "FifoThroughputLimit",
-            "The perMessageGroupId value is allowed only when the value for DeduplicationScope is messageGroup.",
+            "To set FifoThroughputLimit to perMessageGroupId, the DeduplicationScope must be messageGroup.",
         )
     return settings
 
@@ -208,9 +209,11 @@ def _policy(settings: QueueSettings, value: str) -> QueueSettings:
 
 
 def _key(settings: QueueSettings, value: str) -> QueueSettings:
+    # One kind of encryption at a time: the later wins, and without a key it is SQS's own.
     if value:
-        # One kind of encryption at a time: the later wins.
         settings = _annotated(settings, "SqsManagedSseEnabled", "false")
+    elif settings.annotations.get("KmsMasterKeyId"):
+        settings = _annotated(settings, "SqsManagedSseEnabled", "")
     return _annotated(settings, "KmsMasterKeyId", value)
 
 

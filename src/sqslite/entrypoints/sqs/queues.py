@@ -48,6 +48,8 @@ async def create_queue(call: Call, asked: inputs.CreateQueue) -> Answer:
                 raise SqsError(Kind.QUEUE_DELETED_RECENTLY, RECREATED_TOO_SOON)
         existing = await call.ports.administration.create(name, replace(settings, tags=tags))
     _check_same(call, existing, given)
+    if tags and tags != existing.settings.tags:
+        raise _exists("tags")
     return {"QueueUrl": call.place.url(name)}
 
 
@@ -199,19 +201,18 @@ def _check_same(call: Call, existing: Queue, given: Mapping[str, str]) -> None:
     """Raise SqsError where an attribute that was asked for is not the queue's."""
     if "FifoQueue" in given and not existing.settings.fifo:
         # Another wire made it, under a name that is a FIFO queue's here.
-        raise _exists("FifoQueue")
+        raise _exists("attribute FifoQueue")
     has = queue_attributes.shown(existing, call.place, call.ports.defaults)
     as_asked = queue_attributes.shown(
         replace(existing, settings=queue_attributes.changed(existing.settings, given)), call.place, call.ports.defaults
     )
     for name in given:
         if not policies.same(name, has.get(name), as_asked.get(name)):
-            raise _exists(name)
+            raise _exists(f"attribute {name}")
 
 
-def _exists(name: str) -> SqsError:
-    sentence = f"A queue already exists with the same name and a different value for attribute {name}"
-    return SqsError(Kind.QUEUE_EXISTS, sentence)
+def _exists(what: str) -> SqsError:
+    return SqsError(Kind.QUEUE_EXISTS, f"A queue already exists with the same name and a different value for {what}")
 
 
 async def _check_dead_letters(call: Call, name: str, settings: QueueSettings, given: Mapping[str, str]) -> None:

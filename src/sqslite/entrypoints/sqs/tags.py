@@ -1,5 +1,6 @@
 """TagQueue, UntagQueue and ListQueueTags."""
 
+import re
 from collections.abc import Mapping
 
 from msgspec.structs import replace
@@ -11,6 +12,8 @@ from sqslite.entrypoints.sqs.calls import Answer, Call
 from sqslite.entrypoints.sqs.errors import invalid, missing
 from sqslite.entrypoints.sqs.inputs import texts, texts_by_name
 
+_ALLOWED = re.compile(r"[\w\s.:/=+@-]*")
+CHARACTERS = "may only contain unicode letters, digits, whitespace, or one of these symbols: _ . : / = + - @"
 # SQS developer guide, cost allocation tags: keys that start so are AWS's own.
 RESERVED = "aws:"
 KEY_ALLOWED = f"Tag keys must be between 1 and {TAG_KEY_CHARS_MAX} characters in length."
@@ -61,4 +64,7 @@ def with_tags(queue: str, tags: Mapping[str, str], given: Mapping[str, str]) -> 
             raise invalid(f"Tag keys must not start with {RESERVED}, which is reserved.")
         if len(value) > TAG_VALUE_CHARS_MAX:
             raise invalid(VALUE_ALLOWED)
+        for what, text in (("keys", key), ("values", value)):
+            if not _ALLOWED.fullmatch(text):
+                raise invalid(f"Tag {what} {CHARACTERS}")
     return together
