@@ -51,8 +51,9 @@ async def _sleeping(backend: PostgresBackend, *, writing: bool) -> asyncio.Task[
     before = await sleepers()
     run = backend._connections.write if writing else backend._connections.read
     task = asyncio.ensure_future(run(b"SELECT pg_sleep(30)", []))
-    while await sleepers() == before:  # noqa: ASYNC110  # it is the server that must come to it
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(LONG_S):
+        while await sleepers() == before:  # noqa: ASYNC110  # it is the server that must come to it
+            await asyncio.sleep(0.01)
     return task
 
 
@@ -201,8 +202,10 @@ async def test_a_commit_that_no_standby_has_confirmed_is_no_success(private_post
             operator.execute("SELECT pg_cancel_backend(%s)", waiters[0])
             with pytest.raises(OutcomeUnknown, match="standby"):
                 await asyncio.wait_for(ack, LONG_S)
-            open_pids = operator.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'sqslite'")
-            assert waiters[0] not in open_pids.fetchall()
+            async with asyncio.timeout(LONG_S):
+                open_pids = "SELECT pid FROM pg_stat_activity WHERE application_name = 'sqslite'"
+                while waiters[0] in operator.execute(open_pids).fetchall():  # noqa: ASYNC110  # the server must see it
+                    await asyncio.sleep(0.01)
 
 
 async def test_a_server_that_has_become_read_only_takes_no_writes_and_says_so(private_postgres: PostgresServer):
