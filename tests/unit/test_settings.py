@@ -177,6 +177,19 @@ def test_a_switch_neither_on_nor_off_is_refused(name, field, text):
     assert str(refusal(**{name: text})) == f'{name} must be one of on, off; got "{text}"'
 
 
+@pytest.mark.parametrize("text", ["123456789012", "000000000001"])
+def test_an_account_has_twelve_digits(text):
+    assert Settings.from_environment({"SQS_ACCOUNT": text}).sqs_account == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "12345678901", "1234567890123", "12345678901a", "١٢٣٤٥٦٧٨٩٠١٢", " 12345678901"]
+)
+def test_what_is_no_account_is_refused(text):
+    with pytest.raises(SettingsError, match="12 digits"):
+        Settings.from_environment({"SQS_ACCOUNT": text})
+
+
 def test_messages_are_kept_for_ever_only_where_the_operator_says_so():
     assert Settings.from_environment({}).defaults.retention_forever is False
     assert Settings.from_environment({"RETENTION_FOREVER": "on"}).defaults.retention_forever is True

@@ -154,6 +154,7 @@ def _sqs_ports(container: Container, settings: Settings) -> SqsPorts:
         clock=container.clock(),
         defaults=settings.defaults,
         strict_timing=settings.sqs_strict_timing,
+        account=settings.sqs_account,
     )
 
 

@@ -13,6 +13,7 @@ from sqslite.domain import limits
 from sqslite.domain.errors import InvalidValue
 from sqslite.domain.queues import Defaults
 from sqslite.entrypoints.sqs.access_keys import ACCESS_KEYS_ALLOWED, AccessKeys
+from sqslite.entrypoints.sqs.names import ACCOUNT
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 SECONDS_MAX = 86_400
@@ -33,6 +34,7 @@ _POSTGRES_URL = re.compile(
 _POSTGRES_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?")
 _SCHEME = re.compile(r"[a-z]{1,20}://")
 _HIDDEN = "***"
+_ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
@@ -89,6 +91,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     retention_forever: bool = False
     sqs_port: int = 0
     sqs_strict_timing: bool = True
+    sqs_account: str = ACCOUNT
     sqs_access_keys: AccessKeys = field(default_factory=AccessKeys)
     sqs_anonymous: bool = False
     keep_alive_timeout_s: int = 75
@@ -194,6 +197,12 @@ def _switch(name: str, text: str) -> bool:
     return _one_of("on", "off")(name, text) == "on"
 
 
+def _account(name: str, text: str) -> str:
+    if not _ACCOUNT.fullmatch(text):
+        raise SettingsError(name, text, "12 digits")
+    return text
+
+
 def _access_keys(name: str, text: str) -> AccessKeys:
     try:
         return AccessKeys.parse(text)
@@ -270,6 +279,12 @@ VARIABLES: tuple[Variable, ...] = (
         _switch,
         "Whether the SQS API lets 60 seconds pass between two purges of a queue, and between deleting a queue and "
         "creating it again, as AWS does: on or off.",
+    ),
+    Variable(
+        "SQS_ACCOUNT",
+        "sqs_account",
+        _account,
+        "The account in queue URLs and ARNs of the SQS API.",
     ),
     Variable(
         "SQS_ACCESS_KEYS",

@@ -130,6 +130,7 @@ async def sqs_api(
     defaults: Defaults | None = None,
     authorize: Authorize = anybody,
     host: str = HOST,
+    account: str = ACCOUNT,
 ) -> AsyncIterator[Sqs]:
     defaults = defaults or Defaults()
     own = node(defaults=defaults)
@@ -142,6 +143,7 @@ async def sqs_api(
         clock=own.clock,
         defaults=defaults,
         strict_timing=strict_timing,
+        account=account,
     )
     answered: list[tuple[str, str, int]] = []
     app = SqsApp(

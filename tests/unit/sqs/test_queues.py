@@ -50,6 +50,28 @@ async def test_a_queue_that_is_not_there(sqs: Sqs, url: str, action: str):
         await sqs(action, QueueUrl=url)
 
 
+@pytest.mark.parametrize("protocol", ["json", "query"])
+async def test_urls_and_arns_are_of_the_account_that_the_server_is_set_to(protocol: str):
+    async with sqs_api(protocol, account="123456789012") as sqs:
+        dlq = await sqs.create("dead")
+        assert dlq == f"{HOST}/123456789012/dead"
+        arn = "arn:aws:sqs:us-east-1:123456789012:dead"
+        assert await sqs.attributes(dlq, "QueueArn") == {"QueueArn": arn}
+        # Of an ARN that somebody has, only the name counts.
+        for given in (arn, f"{ARN}dead"):
+            redrive = json.dumps({"deadLetterTargetArn": given, "maxReceiveCount": 1})
+            await sqs.create("orders", RedrivePolicy=redrive)
+            assert await sqs("ListDeadLetterSourceQueues", QueueUrl=dlq) == {
+                "queueUrls": [f"{HOST}/123456789012/orders"]
+            }
+            await sqs("SetQueueAttributes", QueueUrl="orders", Attributes={"RedrivePolicy": ""})
+            await sqs("DeleteQueue", QueueUrl="orders")
+            sqs.shift(60)
+        await sqs.send(dlq)
+        (message,) = await sqs.receive(f"{HOST}/{ACCOUNT}/dead", AttributeNames=["SenderId"])
+        assert message["Attributes"] == {"SenderId": "123456789012"}
+
+
 async def test_a_name_that_is_not_there_has_no_url(sqs: Sqs):
     with sqs.refuses(NO_QUEUE):
         await sqs("GetQueueUrl", QueueName="nowhere")

@@ -17,13 +17,14 @@ from sqslite.entrypoints.http.exchange import Incoming
 from sqslite.entrypoints.sqs.access_keys import AccessKey
 from sqslite.entrypoints.sqs.errors import Kind, SqsError, missing, no_queue
 from sqslite.entrypoints.sqs.inputs import Text, text
-from sqslite.entrypoints.sqs.names import Place, place_of, queue_in
+from sqslite.entrypoints.sqs.names import ACCOUNT, Place, place_of, queue_in
 
 
 class SqsPorts(Struct, frozen=True, kw_only=True):
     """What the actions speak to, taken from the container once, at start.
 
     `strict_timing`: a queue's name is free again, and a queue may be purged again, only after 60 seconds, as on AWS.
+    `account`: the one that URLs and ARNs name.
     """
 
     service: QueueService
@@ -34,6 +35,7 @@ class SqsPorts(Struct, frozen=True, kw_only=True):
     clock: Clock
     defaults: Defaults
     strict_timing: bool = True
+    account: str = ACCOUNT
 
 
 class Call(Struct, frozen=True, kw_only=True, dict=True):
@@ -50,7 +52,7 @@ class Call(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def place(self) -> Place:
         """From where it comes; few actions ask."""
-        return place_of(self.incoming.scope)
+        return place_of(self.incoming.scope, self.ports.account)
 
     def check_rights(self, queue: str) -> None:
         """Raise SqsError where the caller may not use the queue of that name."""

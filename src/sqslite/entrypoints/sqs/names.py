@@ -14,7 +14,7 @@ _ARN = re.compile(r"arn:aws[a-z-]{0,20}:([a-z0-9-]{1,32}):([a-z0-9-]{0,32}):(\d{
 _STANDARD_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
 _FIFO_NAME = re.compile(r"[A-Za-z0-9_-]{1,75}\.fifo", re.ASCII)
 _ID = re.compile(r"[!-~]{1,128}", re.ASCII)
-# AWS's have 12 digits.
+# AWS's have 12 digits; those of other servers' URLs may not.
 _ACCOUNT = re.compile(r"[0-9]{1,20}", re.ASCII)
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -43,8 +43,8 @@ class Place(Struct, frozen=True):
         return f"arn:aws:sqs:{self.region}:{self.account}:{queue}"
 
 
-def place_of(scope: Any) -> Place:
-    """What the request's head says of it: the address that was called, the region that was signed for."""
+def place_of(scope: Any, account: str) -> Place:
+    """That account at what the request's head says: the address that was called, the region that was signed for."""
     headers: dict[bytes, bytes] = dict(scope["headers"])
     host = headers.get(b"host", b"")
     address = host.decode() if _HOST.fullmatch(host) else "localhost"
@@ -53,7 +53,7 @@ def place_of(scope: Any) -> Place:
     )
     # A proxy in front that ends TLS says so.
     secure = headers.get(b"x-forwarded-proto") == b"https" or scope.get("scheme") == "https"
-    return Place(f"{'https' if secure else 'http'}://{address}", ACCOUNT, credential[1] if credential else REGION)
+    return Place(f"{'https' if secure else 'http'}://{address}", account, credential[1] if credential else REGION)
 
 
 class Arn(Struct, frozen=True):
