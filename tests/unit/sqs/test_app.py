@@ -157,6 +157,18 @@ async def test_an_unknown_target(api: Sqs):
     assert answer.headers["x-amzn-query-error"] == "InvalidAction;Sender"
 
 
+@pytest.mark.parametrize("content_type", ["application/x-amz-json-1.0", "application/x-amz-json-1.1; charset=utf-8"])
+@pytest.mark.parametrize("path", ["/", f"/{ACCOUNT}/orders"])
+async def test_json_without_a_target_is_refused_in_json(api: Sqs, content_type: str, path: str):
+    answer = await api.http.post(path, headers={"content-type": content_type}, content=b"{}")
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/x-amz-json-1.0")
+    assert answer.json() == {
+        "__type": "com.amazon.coral.service#UnknownOperationException",
+        "message": "The action  is not valid for this endpoint.",
+    }
+    assert answer.headers["x-amzn-query-error"] == "InvalidAction;Sender"
+
+
 async def test_json_at_a_queues_url(api: Sqs):
     url = await api.create()
     answer = await api.http.post(url, headers=target("SendMessage"), json={"MessageBody": "x"})

@@ -83,6 +83,23 @@ async def test_entries_of_a_batch_come_in_the_order_of_their_numbers(api: Sqs):
     assert await api.bodies(url) == ["2", "11", "100"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "member"),
+    [
+        ({}, "Attribute.Name"),
+        ({"Attribute__1__Value": "1"}, "Attribute.Name"),
+        ({"Attribute__1__Key": "DelaySeconds", "Attribute__1__Value": "1"}, "Attribute.Name"),
+        ({"Attributes__entry__1__key": "DelaySeconds", "Attributes__entry__1__value": "1"}, "Attribute.Name"),
+        ({"Attribute__1__Name": "DelaySeconds"}, "Attribute.Value"),
+    ],
+)
+async def test_an_attribute_of_a_queue_has_a_name_and_a_value(api: Sqs, fields: dict, member: str):
+    url = await api.create()
+    answer = await post(api, "SetQueueAttributes", url, **fields)
+    assert (answer.status_code, told(answer, "Code")) == (400, "MissingParameter")
+    assert told(answer, "Message") == f"The request must contain the parameter {member}."
+
+
 # Versions
 
 

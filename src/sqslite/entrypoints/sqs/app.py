@@ -138,13 +138,18 @@ def _named(target: bytes) -> str:
 
 
 def _asked_in_query(scope: Any, headers: Headers, body: bytes) -> Asked | None:
-    """What the fields of the query string and of the form ask for; None where they name no action."""
+    """What the fields of the query string and of the form ask for; None where they name no action.
+
+    Whoever speaks JSON and names none gets told in JSON: SDKs cannot read anything else.
+    """
+    content_type = headers.get(b"content-type", query_protocol.FORM).lower()
     fields = query_protocol.fields(scope["query_string"])
-    if body and headers.get(b"content-type", query_protocol.FORM).lower().startswith(query_protocol.FORM):
+    if body and content_type.startswith(query_protocol.FORM):
         fields |= query_protocol.fields(body)
     action = fields.get("Action")
     if not action:
-        return None
+        speaks_json = scope["method"] == "POST" and content_type.startswith(json_protocol.CONTENT_FAMILY)
+        return Asked("", None, is_json=True) if speaks_json else None
     answers_json = headers.get(b"accept", b"").partition(b",")[0].partition(b";")[0].strip() == query_json.CONTENT_TYPE
     return Asked(action[:_ACTION_CHARS_MAX], fields, is_json=False, answers_json=answers_json)
 

@@ -10,6 +10,8 @@ from sqslite.entrypoints.sqs.errors import Kind, SqsError
 from sqslite.entrypoints.sqs.inputs import InputT
 
 CONTENT_TYPE = b"application/x-amz-json-1.0"
+# Of any version.
+CONTENT_FAMILY = b"application/x-amz-json"
 TARGET_PREFIX = b"AmazonSQS."
 
 _WRONG_TYPE = re.compile(r"Expected `(?P<expected>[^`]+)`, got `(?P<got>[^`]+)`")

@@ -120,9 +120,11 @@ async def get_queue_attributes(call: Call, asked: inputs.GetQueueAttributes) -> 
 async def set_queue_attributes(call: Call, asked: inputs.SetQueueAttributes) -> None:
     """Change attributes of the queue; those not given stay."""
     queue = await call.queue_now(asked.queue_url)
-    given = texts_by_name(asked.attributes)
-    if not given or "" in given:
+    if not asked.attributes or "" in asked.attributes:
         raise missing("Attribute.Name")
+    given = texts_by_name(asked.attributes)
+    if not given:
+        raise missing("Attribute.Value")
     settings = queue_attributes.changed(queue.settings, given)
     await _check_dead_letters(call, queue.name, settings, given)
     await call.ports.administration.change(queue.name, lambda settings: queue_attributes.changed(settings, given))
