@@ -1,5 +1,6 @@
 import uuid
 
+import botocore.session
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,8 @@ from sqslite.entrypoints.sqs.names import (
     queue_in,
     sequence_number,
 )
+
+HOST = "http://localhost:8080"
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,21 @@ def test_the_urls_and_arns_of_a_place():
     assert parse_arn(place.arn("a.fifo")).resource == "a.fifo"
     assert parse_arn("arn:aws:sns:eu-west-1:000000000000:t").service == "sns"
     assert [parse_arn(text) for text in ("", "dummy", "arn:aws:sqs:x:y:z", "arn:aws:sqs:eu:1:")] == [None] * 4
+
+
+def test_arns_are_in_the_partition_of_their_region():
+    session = botocore.session.get_session()
+    for partition in session.get_available_partitions():
+        for region in session.get_available_regions("sqs", partition):
+            place = Place(HOST, "000000000000", region)
+            assert place.partition == partition
+            assert place.arn("q") == f"arn:{partition}:sqs:{region}:000000000000:q"
+            assert parse_arn(place.arn("q")).resource == "q"
+
+
+@pytest.mark.parametrize("region", ["", "elasticmq", "us-east-1", "cn", "us-governor-1"])
+def test_regions_that_aws_does_not_have_are_in_its_first_partition(region):
+    assert Place(HOST, "000000000000", region).partition == "aws"
 
 
 def test_which_names_create_queue_takes():

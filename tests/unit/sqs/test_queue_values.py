@@ -290,6 +290,18 @@ async def test_a_standard_queue_takes_no_fifo_attribute_whatever_its_value(sqs: 
 # Encryption
 
 
+async def test_how_long_a_key_is_used_by_default_is_not_told_without_a_key(sqs: Sqs):
+    reuse = "KmsDataKeyReusePeriodSeconds"
+    url = await sqs.create(**{reuse: "300"})
+    assert await sqs.attributes(url, reuse) == {}
+    assert await sqs.create(**{reuse: "300"}) == url
+    await sqs("SetQueueAttributes", QueueUrl=url, Attributes={reuse: "600"})
+    await sqs("SetQueueAttributes", QueueUrl=url, Attributes={reuse: "300"})
+    assert await sqs.attributes(url, reuse) == {}
+    await sqs("SetQueueAttributes", QueueUrl=url, Attributes={"KmsMasterKeyId": "k"})
+    assert await sqs.attributes(url, reuse) == {reuse: "300"}
+
+
 async def test_how_long_a_key_is_used_is_kept_without_a_key_too(sqs: Sqs):
     url = await sqs.create(KmsDataKeyReusePeriodSeconds="600")
     names = ("KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds")

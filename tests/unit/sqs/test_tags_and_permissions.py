@@ -182,6 +182,15 @@ async def test_permissions_make_and_unmake_a_policy(sqs: Sqs):
     assert await policy(sqs, url) is None
 
 
+async def test_a_permission_is_in_the_partition_of_its_region(sqs: Sqs):
+    url = await sqs.create()
+    sqs.http.headers["authorization"] = "AWS4-HMAC-SHA256 Credential=x/20260101/cn-north-1/sqs/aws4_request"
+    await add(sqs, url)
+    (added,) = (await policy(sqs, url))["Statement"]
+    assert added["Principal"] == {"AWS": "arn:aws-cn:iam::1:root"}
+    assert added["Resource"] == "arn:aws-cn:sqs:cn-north-1:000000000000:orders"
+
+
 @pytest.mark.parametrize("statements", [None, {"Sid": "mine"}, [{"Sid": "mine"}, 7]])
 async def test_a_policy_of_the_users_own_is_edited(sqs: Sqs, statements: object):
     url = await sqs.create()

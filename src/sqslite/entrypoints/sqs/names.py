@@ -18,6 +18,16 @@ _ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 _ACCOUNT = re.compile(r"[0-9]{1,20}", re.ASCII)
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
+# By how their regions' names start; all others are in `aws`.
+_PARTITIONS = {
+    "cn-": "aws-cn",
+    "us-gov-": "aws-us-gov",
+    "us-iso-": "aws-iso",
+    "us-isob-": "aws-iso-b",
+    "eu-isoe-": "aws-iso-e",
+    "us-isof-": "aws-iso-f",
+    "eusc-": "aws-eusc",
+}
 _HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,255}")
 _REGION = re.compile(r"Credential=[^/]{1,128}/[0-9]{8}/([a-z0-9-]{1,32})/")
 _REGION_IN_QUERY = re.compile(r"X-Amz-Credential=[^&/%]{1,128}(?:%2F|/)[0-9]{8}(?:%2F|/)([a-z0-9-]{1,32})(?:%2F|/)")
@@ -40,7 +50,12 @@ class Place(Struct, frozen=True):
 
     def arn(self, queue: str) -> str:
         """The ARN of the queue."""
-        return f"arn:aws:sqs:{self.region}:{self.account}:{queue}"
+        return f"arn:{self.partition}:sqs:{self.region}:{self.account}:{queue}"
+
+    @property
+    def partition(self) -> str:
+        """The part of AWS that the region is in."""
+        return next((partition for prefix, partition in _PARTITIONS.items() if self.region.startswith(prefix)), "aws")
 
 
 def place_of(scope: Any, account: str) -> Place:

@@ -59,7 +59,7 @@ async def add_permission(call: Call, asked: inputs.AddPermission) -> None:
     permission = {
         "Sid": label,
         "Effect": "Allow",
-        "Principal": {"AWS": _one_or_all([f"arn:aws:iam::{account}:root" for account in accounts])},
+        "Principal": {"AWS": _one_or_all([f"arn:{call.place.partition}:iam::{account}:root" for account in accounts])},
         "Action": _one_or_all([f"SQS:{action}" for action in actions]),
         "Resource": resource,
     }

@@ -220,7 +220,9 @@ def _key(settings: QueueSettings, value: str) -> QueueSettings:
 def _reuse(settings: QueueSettings, value: str) -> QueueSettings:
     if not _WHOLE.fullmatch(value) or not 60 <= int(value) <= DAY_S:
         raise attribute_value("KmsDataKeyReusePeriodSeconds")
-    return _annotated(settings, "KmsDataKeyReusePeriodSeconds", value)
+    # The default is told where there is a key, and not elsewhere.
+    kept = "" if int(value) == KMS_REUSE_S_DEFAULT else str(int(value))
+    return _annotated(settings, "KmsDataKeyReusePeriodSeconds", kept)
 
 
 def _managed(settings: QueueSettings, value: str) -> QueueSettings:
