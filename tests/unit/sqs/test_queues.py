@@ -72,6 +72,25 @@ async def test_urls_and_arns_are_of_the_account_that_the_server_is_set_to(protoc
         assert message["Attributes"] == {"SenderId": "123456789012"}
 
 
+@pytest.mark.parametrize(
+    ("action", "fields"),
+    [
+        ("GetQueueAttributes", {"AttributeNames": ["Nope"]}),
+        ("SetQueueAttributes", {}),
+        ("SetQueueAttributes", {"Attributes": {"Nope": "1"}}),
+        ("ListDeadLetterSourceQueues", {"MaxResults": 0}),
+        ("ListDeadLetterSourceQueues", {"MaxResults": 1, "NextToken": "x"}),
+        ("TagQueue", {}),
+        ("UntagQueue", {}),
+        ("AddPermission", {}),
+        ("RemovePermission", {}),
+    ],
+)
+async def test_a_queue_that_is_not_there_is_told_before_all_else(sqs: Sqs, action: str, fields: dict):
+    with sqs.refuses(NO_QUEUE):
+        await sqs(action, QueueUrl=f"{HOST}/{ACCOUNT}/nowhere", **fields)
+
+
 async def test_a_name_that_is_not_there_has_no_url(sqs: Sqs):
     with sqs.refuses(NO_QUEUE):
         await sqs("GetQueueUrl", QueueName="nowhere")

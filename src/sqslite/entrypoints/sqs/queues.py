@@ -98,6 +98,7 @@ async def purge_queue(call: Call, asked: inputs.OfQueue) -> None:
 
 async def get_queue_attributes(call: Call, asked: inputs.GetQueueAttributes) -> Answer:
     """Attributes of the queue: those named, or All."""
+    queue = await call.queue_now(asked.queue_url)
     names = texts(asked.attribute_names)
     if asked.attribute_names is not None and not names:
         # AWS takes a list of none for one of an empty name.
@@ -105,7 +106,6 @@ async def get_queue_attributes(call: Call, asked: inputs.GetQueueAttributes) -> 
     for name in names:
         if name not in queue_attributes.KNOWN:
             raise unknown_attribute(name)
-    queue = await call.queue_now(asked.queue_url)
     if not names:
         return {}
     every = "All" in names
@@ -132,9 +132,9 @@ async def set_queue_attributes(call: Call, asked: inputs.SetQueueAttributes) -> 
 
 async def list_dead_letter_source_queues(call: Call, asked: inputs.ListDeadLetterSourceQueues) -> Answer:
     """The URLs of the queues that have this one as their dead-letter queue, a page at a time."""
+    queue = await call.queue(asked.queue_url)
     limit = page_limit(asked.max_results)
     after = page_start(asked.next_token)
-    queue = await call.queue(asked.queue_url)
     found = await call.ports.administration.sources(queue.name, after, limit)
     answer: Answer = {"queueUrls": call.urls(found)}
     if asked.max_results is not None and len(found) == limit:
