@@ -226,6 +226,33 @@ async def test_arns_are_in_the_region_that_the_client_signed_for(api: Sqs, heade
     assert xml(answer)["Value"] == f"arn:aws:sqs:eu-west-1:{ACCOUNT}:orders"
 
 
+@pytest.mark.parametrize(
+    ("host", "path", "region"),
+    [
+        ("sqs.eu-west-1.localhost:4566", "/", "eu-west-1"),
+        ("eu-west-1.queue.localhost:4566", "/", "eu-west-1"),
+        ("sqs.us-gov-west-1.amazonaws.com", "/", "us-gov-west-1"),
+        ("localhost:4566", f"/queue/eu-west-1/{ACCOUNT}/orders", "eu-west-1"),
+        ("queue.localhost:4566", "/", "us-east-1"),
+        ("sqs.internal.example", "/", "us-east-1"),
+        ("sqs.localhost", "/", "us-east-1"),
+        ("eu-west-1.example", "/", "us-east-1"),
+        ("localhost", f"/queue/internal/{ACCOUNT}/orders", "us-east-1"),
+        ("localhost", f"/{ACCOUNT}/orders", "us-east-1"),
+    ],
+)
+async def test_arns_of_those_who_do_not_sign_are_in_the_region_of_the_address(
+    api: Sqs, host: str, path: str, region: str
+):
+    await api.create()
+    body = urlencode({"Action": "GetQueueAttributes", "QueueUrl": "orders", "AttributeName.1": "QueueArn"})
+    answer = await api.http.post(path, headers={**FORM, "host": host}, content=body)
+    assert xml(answer)["Value"].split(":")[3] == region
+    signed = "AWS4-HMAC-SHA256 Credential=x/20260101/ap-south-1/sqs/aws4_request"
+    answer = await api.http.post(path, headers={**FORM, "host": host, "authorization": signed}, content=body)
+    assert xml(answer)["Value"].split(":")[3] == "ap-south-1"
+
+
 # Signatures
 
 

@@ -31,6 +31,8 @@ _PARTITIONS = {
 _HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,255}")
 _REGION = re.compile(r"Credential=[^/]{1,128}/[0-9]{8}/([a-z0-9-]{1,32})/")
 _REGION_IN_QUERY = re.compile(r"X-Amz-Credential=[^&/%]{1,128}(?:%2F|/)[0-9]{8}(?:%2F|/)([a-z0-9-]{1,32})(?:%2F|/)")
+_REGION_NAME = r"([a-z]{2,4}(?:-[a-z]+){1,2}-[0-9])"
+_REGION_IN_ADDRESS = re.compile(rf"sqs\.{_REGION_NAME}\.|{_REGION_NAME}\.queue\.|[^/]*/queue/{_REGION_NAME}/")
 # A queue's URL that needs no second look.
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9._:-]+/[0-9]+/([A-Za-z0-9_.-]+)")
 _MIX = 0x9E3779B97F4A7C15
@@ -59,16 +61,24 @@ class Place(Struct, frozen=True):
 
 
 def place_of(scope: Any, account: str) -> Place:
-    """That account at what the request's head says: the address that was called, the region that was signed for."""
+    """That account at what the request's head says: the address that was called, and the region."""
     headers: dict[bytes, bytes] = dict(scope["headers"])
     host = headers.get(b"host", b"")
     address = host.decode() if _HOST.fullmatch(host) else "localhost"
-    credential = _REGION.search(headers.get(b"authorization", b"").decode("latin-1")) or _REGION_IN_QUERY.search(
-        scope["query_string"].decode("latin-1")
-    )
     # A proxy in front that ends TLS says so.
     secure = headers.get(b"x-forwarded-proto") == b"https" or scope.get("scheme") == "https"
-    return Place(f"{'https' if secure else 'http'}://{address}", account, credential[1] if credential else REGION)
+    return Place(f"{'https' if secure else 'http'}://{address}", account, _region(scope, headers, address))
+
+
+def _region(scope: Any, headers: dict[bytes, bytes], address: str) -> str:
+    """The region that was signed for; of those who do not sign, the one in the address, as AWS writes it."""
+    signed = _REGION.search(headers.get(b"authorization", b"").decode("latin-1")) or _REGION_IN_QUERY.search(
+        scope["query_string"].decode("latin-1")
+    )
+    if signed:
+        return signed[1]
+    addressed = _REGION_IN_ADDRESS.match(f"{address}{scope['path']}")
+    return next(filter(None, addressed.groups())) if addressed else REGION
 
 
 class Arn(Struct, frozen=True):
