@@ -1,8 +1,11 @@
 """The gRPC protocol: generated code that is up to date, comments, every call served, every code with a status."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
+import grpc
 import pytest
 from google.protobuf import descriptor_pb2
 from grpc import StatusCode
@@ -15,7 +18,7 @@ from sqslite.domain.queues import DedupScope, QueueSettings
 from sqslite.domain.redrive import RedriveState
 from sqslite.domain.retry import Backoff, BackoffKind
 from sqslite.entrypoints.grpc import calls, consuming, server, shapes
-from sqslite.entrypoints.grpc.errors import STATUS, CallErrorCode
+from sqslite.entrypoints.grpc.errors import STATUS, CallErrorCode, refusals
 from sqslite.entrypoints.grpc.v1 import sqslite_pb2 as pb
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -94,3 +97,9 @@ def test_the_numbers_in_the_comments_are_the_limits():
     text = PROTO.read_text()
     assert f"Up to {consuming.CREDITS_MAX} may be open" in text
     assert f"1 to {calls.BATCH_MAX} messages" in text
+
+
+async def test_a_client_that_is_gone_is_no_defect():
+    with pytest.raises(asyncio.CancelledError):
+        async with refusals(Mock(), "Consume"):
+            raise grpc.aio.BaseError("execute_batch failed")

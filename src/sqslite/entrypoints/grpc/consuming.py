@@ -111,7 +111,9 @@ class Consumer:
         await self._unsettled.put(None)
 
     async def _take(self, request: pb.ConsumeRequest) -> None:
-        limits.check_range("credits", request.credits, 0, CREDITS_MAX - self._credits)
+        if not 0 <= request.credits <= CREDITS_MAX - self._credits:
+            allowed = f"0 to {CREDITS_MAX}, those included that are open ({self._credits})"
+            raise InvalidValue("credits", request.credits, allowed)
         self._credits += request.credits
         self._changed.set()
         # Where too much waits to be settled, the client waits, too.

@@ -1,5 +1,6 @@
 """Refusals as gRPC: one table from codes to statuses, one shape for all of them."""
 
+import asyncio
 import contextlib
 import enum
 from collections.abc import AsyncIterator
@@ -83,9 +84,11 @@ async def refusals(context: grpc.aio.ServicerContext[Any, Any], method: str) -> 
         if isinstance(refusal, SqsliteError) and passing(refusal):
             log.warning("store_refused", code=refusal.code, error=str(refusal), method=method)
         await abort(context, refusal.code, str(refusal))
-    # What the library itself raises: the call was aborted, or its client is gone.
-    except (grpc.aio.AbortError, grpc.aio.BaseError):
+    except grpc.aio.AbortError:
         raise
+    except grpc.aio.BaseError as gone:
+        # Nothing can be written, for the client is gone. The library learns so a little later, and would log a defect.
+        raise asyncio.CancelledError from gone
     except Exception as defect:
         log.error("call_failed", method=method, exc_info=defect)
         await abort(context, CallErrorCode.INTERNAL, "an internal error; it has been logged")
