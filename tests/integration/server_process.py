@@ -17,10 +17,18 @@ STOP_S_MAX = 12.0
 LOOK_S = 0.05
 
 
+_given_out: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody has, and that nobody was given before: of two for one server neither listens yet."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port not in _given_out:
+            _given_out.add(port)
+            return port
 
 
 def environment(database_url: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
