@@ -8,6 +8,7 @@ import pytest
 import schemathesis
 from litestar import Litestar
 
+from sqslite.domain import limits
 from sqslite.domain.leases import Receipt
 from sqslite.entrypoints.http.errors import STATUS
 from sqslite.entrypoints.http.openapi import CALLS, document
@@ -167,3 +168,13 @@ async def test_what_is_answered_is_what_is_documented():
         validator(SCHEMAS["MessageOut"]).validate(received[0])
         validator(SCHEMAS["ErrorOut"]).validate(refused.json())
         assert set(received[0]) <= set(SCHEMAS["MessageOut"]["properties"])
+
+
+def test_the_queues_of_a_redrive_allow_are_names_and_few():
+    shown = [
+        shape["properties"]["redrive_allow"] for shape in SHAPES.values() if "redrive_allow" in shape["properties"]
+    ]
+    assert shown
+    for field in shown:
+        assert field["maxItems"] == limits.REDRIVE_SOURCES_MAX
+        assert field["anyOf"][0]["items"]["pattern"] == limits.NAME_PATTERN

@@ -93,8 +93,12 @@ class QueueSettings(Struct, frozen=True, kw_only=True):
         about("About how many messages may be leased at once.", 120_000, low=1, high=limits.IN_FLIGHT_CEILING),
     ] = None
     redrive_allow: Annotated[
-        list[str] | None,
-        about("The queues that may have this one as their dlq; null allows all.", ["orders"]),
+        list[Annotated[str, about("The name of such a queue.", "orders", pattern=limits.NAME_PATTERN)]] | None,
+        about(
+            "The queues that may have this one as their dlq; null allows all.",
+            ["orders"],
+            maxItems=limits.REDRIVE_SOURCES_MAX,
+        ),
     ] = None
     annotations: Annotated[
         dict[str, str],
