@@ -305,3 +305,16 @@ def test_the_demo_asks_whom_the_other_commands_ask():
     asked = run("demo", SQSLITE_URL=f"http://127.0.0.1:{free_port()}")
     assert asked.exit_code == 4
     assert "Nobody listens at" in asked.output
+
+
+def test_ctrl_c_while_the_command_loads_ends_it_without_a_word():
+    program = (
+        "import sys, sqslite.__main__ as command\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'click': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "command.run()"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=ENDS_S_MAX, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
