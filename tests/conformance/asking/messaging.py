@@ -78,6 +78,13 @@ class AskedMessaging:
         assert str(outcomes[5]) == "delay must be 0 to 1209600000; got -1"
         assert [one.message.body for one in await asked.claim()] == [b"1", b"2"]
 
+    async def test_text_that_is_no_unicode_fails_alone(self, asked: Asked):
+        lone = "\ud800"
+        sent = [message(b"1"), message(group_id=lone), message(dedup_id=lone), message(attributes={"a": lone})]
+        outcomes = await asked.messaging.enqueue(asked.queue(), [*sent, message(b"2")])
+        assert [type(outcome) for outcome in outcomes] == [Accepted, *[InvalidValue] * 3, Accepted]
+        assert [one.message.body for one in await asked.claim()] == [b"1", b"2"]
+
     async def test_a_dedup_id_that_comes_again_is_answered_with_the_first_message(self, asked: Asked):
         first, again = await asked.messaging.enqueue(
             asked.queue(), [message(dedup_id="d"), message(b"2", dedup_id="d")]

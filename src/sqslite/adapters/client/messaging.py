@@ -44,14 +44,14 @@ def enqueue(queue: str, messages: Sequence[NewMessage]) -> Call[list[Accepted | 
 
     def talk(session: Session) -> Talk[list[Accepted | SqsliteError]]:
         path = queue_path(queue, "/messages:batch")
-        # A body that is no JSON would spoil the request for all the others.
-        faults = [_fault(message) for message in messages]
-        sound = [message for message, fault in zip(messages, faults, strict=True) if fault is None]
-        entries = [shown_message(_known_again(message, session)) for message in sound]
+        entries = [_entry(message, session) for message in messages]
+        sound = [entry for entry in entries if isinstance(entry, bytes)]
         batch = Batch(lambda part: _post(path, EnqueueBatchIn([Raw(entry) for entry in part])), results)
-        answers = iter((yield from ask_for_each(batch, entries, session.retrying)))
-        own = iter(sound)
-        return [fault or _accepted(next(answers), next(own)) for fault in faults]
+        answers = iter((yield from ask_for_each(batch, sound, session.retrying)))
+        return [
+            _accepted(next(answers), message) if isinstance(entry, bytes) else entry
+            for message, entry in zip(messages, entries, strict=True)
+        ]
 
     return Call(talk, lambda on: on.messaging.enqueue(queue, [_bare(message) for message in messages]))
 
@@ -141,12 +141,15 @@ def _post(path: str, body: object, wait_ms: int = 0) -> Request:
     return Request(method="POST", path=path, body=msgspec.json.encode(body), wait_ms=wait_ms)
 
 
-def _fault(message: NewMessage) -> SqsliteError | None:
+def _entry(message: NewMessage, session: Session) -> bytes | InvalidValue:
+    """The message as it is sent; or why it cannot be, for it would spoil the request for all the others."""
     try:
         check_body(message)
+        return shown_message(_known_again(message, session))
     except InvalidValue as fault:
         return fault
-    return None
+    except UnicodeEncodeError as fault:
+        return InvalidValue("each text of a message", fault.object, "free of lone surrogates")
 
 
 def _known_again(message: NewMessage, session: Session) -> NewMessage:
