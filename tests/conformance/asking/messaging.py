@@ -234,6 +234,13 @@ class AskedMessaging:
         assert not isinstance(lease_until, Exception)
         assert lease_until > one.message.lease_until
 
+    async def test_an_error_that_is_no_unicode_fails_alone(self, asked: Asked):
+        await asked.enqueue(message(), message())
+        one, two = await asked.claim()
+        bad, good = await asked.messaging.nack([Nack(one.receipt, Wish(error="\ud800")), Nack(two.receipt)])
+        assert isinstance(bad, InvalidValue)
+        assert (bad.field, good) == ("error", None)
+
     async def test_an_extension_of_nothing_releases_and_so_does_a_release(self, asked: Asked):
         await asked.enqueue()
         held = await asked.claim_one()

@@ -45,13 +45,9 @@ def enqueue(queue: str, messages: Sequence[NewMessage]) -> Call[list[Accepted | 
     def talk(session: Session) -> Talk[list[Accepted | SqsliteError]]:
         path = queue_path(queue, "/messages:batch")
         entries = [_entry(message, session) for message in messages]
-        sound = [entry for entry in entries if isinstance(entry, bytes)]
         batch = Batch(lambda part: _post(path, EnqueueBatchIn([Raw(entry) for entry in part])), results)
-        answers = iter((yield from ask_for_each(batch, sound, session.retrying)))
-        return [
-            _accepted(next(answers), message) if isinstance(entry, bytes) else entry
-            for message, entry in zip(messages, entries, strict=True)
-        ]
+        answers = yield from _answered(batch, entries, session)
+        return [_accepted(answer, message) for answer, message in zip(answers, messages, strict=True)]
 
     return Call(talk, lambda on: on.messaging.enqueue(queue, [_bare(message) for message in messages]))
 
@@ -131,10 +127,24 @@ def release(deliveries: Sequence[Received]) -> Call[None]:
 
 def _for_each(batch: Batch, entries: Sequence[object]) -> Callable[[Session], Talk[list[SqsliteError | None]]]:
     def talk(session: Session) -> Talk[list[SqsliteError | None]]:
-        encoded = [msgspec.json.encode(entry) for entry in entries]
-        return cast(list[SqsliteError | None], (yield from ask_for_each(batch, encoded, session.retrying)))
+        encoded = [_encoded(entry) for entry in entries]
+        return cast(list[SqsliteError | None], (yield from _answered(batch, encoded, session)))
 
     return talk
+
+
+def _answered(batch: Batch, entries: Sequence[bytes | InvalidValue], session: Session) -> Talk[list[object]]:
+    """A result for each entry, in order: that of the server, or why it was not sent."""
+    answers = iter((yield from ask_for_each(batch, [e for e in entries if isinstance(e, bytes)], session.retrying)))
+    return [next(answers) if isinstance(entry, bytes) else entry for entry in entries]
+
+
+def _encoded(entry: object) -> bytes | InvalidValue:
+    try:
+        return msgspec.json.encode(entry)
+    except UnicodeEncodeError as fault:
+        # Of all that these entries have, an error is the one text that anybody writes.
+        return InvalidValue("error", fault.object, "free of lone surrogates")
 
 
 def _post(path: str, body: object, wait_ms: int = 0) -> Request:
