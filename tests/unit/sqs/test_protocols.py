@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sqslite.domain.errors import ErrorCode
@@ -268,6 +268,7 @@ PIECES = [bytes([byte]) for byte in b"=\r\n \t+_aZ09~\\\x00\x7f\xc3\xa9.%"] + [
 ]
 
 
+@example(b"\xc3%a9")
 @given(st.lists(st.sampled_from(PIECES)).map(b"".join))
 def test_text_stands_in_a_form_escaped_or_as_it_is(value):
     try:

@@ -66,7 +66,7 @@ class SqsApp:
         self._bytes_max = request_bytes_max
         self._authorize = authorize
         prefix = os.urandom(8).hex()
-        self._prefix = f"{prefix[:8]}-{prefix[8:12]}-4{prefix[12:15]}"
+        self._prefix = f"{prefix[:8]}-{prefix[8:12]}-4{prefix[12:15]}-8000-"
         self._numbers = count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,8 +129,7 @@ class SqsApp:
         return await action.handle(call, _parameters(action, asked, body))
 
     def _request_id(self) -> str:
-        number = next(self._numbers)
-        return f"{self._prefix}-8{number >> 48 & 0xFFF:03x}-{number & 2**48 - 1:012x}"
+        return f"{self._prefix}{next(self._numbers):012x}"
 
 
 def _named(target: bytes) -> str:

@@ -33,8 +33,8 @@ _REGION = re.compile(r"Credential=[^/]{1,128}/[0-9]{8}/([a-z0-9-]{1,32})/")
 _REGION_IN_QUERY = re.compile(r"X-Amz-Credential=[^&/%]{1,128}(?:%2F|/)[0-9]{8}(?:%2F|/)([a-z0-9-]{1,32})(?:%2F|/)")
 _REGION_NAME = r"([a-z]{2,4}(?:-[a-z]+){1,2}-[0-9])"
 _REGION_IN_ADDRESS = re.compile(rf"sqs\.{_REGION_NAME}\.|{_REGION_NAME}\.queue\.|[^/]*/queue/{_REGION_NAME}/")
-# A queue's URL that needs no second look.
-_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9._:-]+/[0-9]+/([A-Za-z0-9_.-]+)")
+# A queue's URL, or its path, that needs no second look.
+_PLAIN_URL = re.compile(r"(?:https?://[A-Za-z0-9._:-]+)?/[0-9]+/([A-Za-z0-9_.-]+)")
 _MIX = 0x9E3779B97F4A7C15
 _64_BITS = 2**64 - 1
 
@@ -125,10 +125,9 @@ def is_fifo_name(name: str) -> bool:
 def message_uuid(message_id: int) -> str:
     """The message id as a UUID, which is how this API shows it: always the same one, and the id is in its end."""
     mixed = message_id * _MIX & _64_BITS
-    variant = 0x8000 | message_id >> 48
-    return (
-        f"{mixed >> 32:08x}-{mixed >> 16 & 0xFFFF:04x}-4{mixed & 0xFFF:03x}-{variant:04x}-{message_id & 2**48 - 1:012x}"
-    )
+    # Version 4, variant 8.
+    digits = f"{mixed & ~0xF000 | 0x4000:016x}{message_id | 1 << 63:016x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def checked_id(parameter: str, given: str | None) -> str | None:

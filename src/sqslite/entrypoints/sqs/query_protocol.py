@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
-from xml.sax.saxutils import escape
 
 import msgspec
 from msgspec import Struct
@@ -25,12 +25,11 @@ DEPTH_MAX = 8
 NO_ACTION = b"<UnknownOperationException/>\n"
 
 Tree = dict[str, Any]
+# Python looks for a number in bytes many times faster than for other bytes.
+_PERCENT = ord("%")
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 # What XML 1.0 has no way to write; SQS refuses such bodies, but other wires do not.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# What text may have that cannot stand in XML as it is.
-_NOT_PLAIN = re.compile("[^\t\n\x20-\x25\x27-\x3b=\x3f-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_ESCAPED = {"\r": "&#xD;"}
 
 
 class Listed(Struct, frozen=True):
@@ -90,27 +89,26 @@ def fields(form: bytes) -> dict[str, str]:
     try:
         if form.count(b"&") >= FIELDS_MAX:
             raise ValueError(form)
-        for field in form.split(b"&"):
+        for field in form.replace(b"+", b" ").split(b"&"):
             if field:
                 name, _, value = field.partition(b"=")
-                found.setdefault(_unquoted(name), _unquoted(value))
+                if _PERCENT in field:
+                    name, value = _unquoted(name), _unquoted(value)
+                found.setdefault(name.decode(), value.decode())
     except ValueError:
         raise SqsError(Kind.MALFORMED_QUERY, "The query string contains a syntax error.") from None
     return found
 
 
-def _unquoted(quoted: bytes) -> str:
-    """As urllib.parse.parse_qsl does it, in a fraction of its time."""
-    plain = quoted.replace(b"+", b" ")
-    if b"%" in plain:
-        try:
-            # %22 is \\x22 to Python, which reads that at once.
-            escaped = plain.replace(b"\\", b"\\\\").replace(b"%", b"\\x")
-            plain = str(escaped, "unicode_escape").encode("latin-1")
-        except UnicodeDecodeError:
-            # A % that is no escape stands for itself.
-            plain = unquote_to_bytes(plain)
-    return str(plain, "utf-8")
+def _unquoted(quoted: bytes) -> bytes:
+    """As urllib.parse.unquote_to_bytes does it, in a fraction of its time."""
+    try:
+        # %22 is \\x22 to Python, which reads that at once.
+        escaped = quoted.replace(b"\\", b"\\\\").replace(b"%", b"\\x")
+        return str(escaped, "unicode_escape").encode("latin-1")
+    except UnicodeDecodeError:
+        # A % that is no escape stands for itself.
+        return unquote_to_bytes(quoted)
 
 
 def read(parameters: Mapping[str, str], shape: type[InputT]) -> InputT:
@@ -152,8 +150,10 @@ def _namespace(version: str) -> str:
 
 
 def _tree(parameters: Mapping[str, str]) -> Tree:
-    root: Tree = {}
+    root: Tree = dict(parameters)
     for name, value in parameters.items():
+        if "." not in name:
+            continue
         *path, last = name.split(".", DEPTH_MAX)
         branch = root
         for part in path:
@@ -167,20 +167,20 @@ def _tree(parameters: Mapping[str, str]) -> Tree:
 
 
 def _structure(tree: Tree, shape: type[Input]) -> Tree:
-    structure: Tree = {}
-    for member in shape.__struct_encode_fields__:
-        if member == "Entries":
-            # A form has no way to write a list of none: it is what is not there.
-            entries = ENTRIES[shape]
-            structure[member] = _listed(_items(tree.get(entries.member)) or [], entries)
-            continue
-        flat = FLAT.get(member)
-        if flat is None:
-            if member in tree:
-                structure[member] = tree[member]
-        elif (items := _flat_items(tree, member, flat.member)) is not None:
+    # What the shape does not know is passed over later.
+    structure = tree.copy()
+    if (entries := ENTRIES.get(shape)) is not None:
+        # A form has no way to write a list of none: it is what is not there.
+        structure["Entries"] = _listed(_items(tree.get(entries.member)) or [], entries)
+    for member, flat in _flat_members(shape):
+        if (items := _flat_items(tree, member, flat.member)) is not None:
             structure[member] = _listed(items, flat) if isinstance(flat, Listed) else _mapped(items, flat)
     return structure
+
+
+@cache
+def _flat_members(shape: type[Input]) -> list[tuple[str, Listed | Mapped]]:
+    return [(member, FLAT[member]) for member in shape.__struct_encode_fields__ if member in FLAT]
 
 
 def _flat_items(tree: Tree, member: str, flat_member: str) -> list[Any] | None:
@@ -224,10 +224,12 @@ def _malformed(fault: str) -> str:
 
 
 def _members(action: str, members: dict[str, Any]) -> str:
-    return "".join(_member(action, name, value) for name, value in members.items())
+    return "".join([_member(action, name, value) for name, value in members.items()])
 
 
 def _member(action: str, name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return _text(name, value)
     if isinstance(value, list):
         (item,) = WRITTEN.get(name) or (f"{action}ResultEntry",)
         return "".join(
@@ -245,6 +247,7 @@ def _element(name: str, inside: str) -> str:
 
 def _text(name: str, value: object) -> str:
     text = ("true" if value else "false") if isinstance(value, bool) else str(value)
-    if _NOT_PLAIN.search(text):
-        text = escape(_NOT_XML.sub("\ufffd", text), _ESCAPED)
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    if not text.isprintable():
+        text = _NOT_XML.sub("\ufffd", text).replace("\r", "&#xD;")
     return _element(name, text)
