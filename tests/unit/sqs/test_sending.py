@@ -97,6 +97,31 @@ async def test_a_trace_header_has_a_digest_of_its_own(sqs: Sqs):
     assert received["Attributes"] == {"AWSTraceHeader": header}
 
 
+async def test_a_trace_of_the_request_is_that_of_all_its_messages(sqs: Sqs):
+    url = await sqs.create()
+    sqs.http.headers["X-Amzn-Trace-Id"] = "Root=1-of-request"
+    own = {"AWSTraceHeader": {"StringValue": "Root=1-own", "DataType": "String"}}
+    sent = await sqs.send(url, "alone")
+    assert "MD5OfMessageSystemAttributes" not in sent
+    entries = [{"Id": "a", "MessageBody": "a"}, {"Id": "b", "MessageBody": "b", "MessageSystemAttributes": own}]
+    await batch(sqs, url, *entries)
+    received = await sqs.receive(url, AttributeNames=["AWSTraceHeader"])
+    assert [(each["Body"], each["Attributes"]["AWSTraceHeader"]) for each in received] == [
+        ("alone", "Root=1-of-request"),
+        ("a", "Root=1-of-request"),
+        ("b", "Root=1-own"),
+    ]
+
+
+@pytest.mark.parametrize("trace", ["", "x" * 257, "a\tb"])
+async def test_a_trace_of_the_request_that_no_message_can_carry_is_passed_over(sqs: Sqs, trace: str):
+    url = await sqs.create()
+    sqs.http.headers["X-Amzn-Trace-Id"] = trace
+    await sqs.send(url)
+    (received,) = await sqs.receive(url, AttributeNames=["All"])
+    assert "AWSTraceHeader" not in received["Attributes"]
+
+
 @pytest.mark.parametrize(
     ("system", "sentence"),
     [

@@ -23,6 +23,7 @@ TYPES = "AWS.types"
 ATTRIBUTES_MAX = 10
 NAME_BYTES_MAX = 256
 TRACE_HEADER = "AWSTraceHeader"
+TRACE_HTTP_HEADER = b"x-amzn-trace-id"
 # Of a Number: significant digits, and the power of ten that it starts at.
 DIGITS_MAX = 38
 EXPONENT_MIN, EXPONENT_MAX = -128, 126
@@ -63,12 +64,31 @@ def read_system(values: AttributeValues | None) -> Attribute | None:
     header = _valued(TRACE_HEADER, values[TRACE_HEADER] or AttributeValue(), "system")
     if header.type != _PLAIN:
         raise _bad_header(f"of type '{_PLAIN}'")
-    shown_header = header.value.decode()
-    if len(shown_header) > TRACE_ID_CHARS_MAX:
-        raise _bad_header(f"at most {TRACE_ID_CHARS_MAX} characters long")
-    if any(category(char) == "Cc" for char in shown_header):
-        raise _bad_header("free of control characters")
+    _check_trace(header.value.decode())
     return header
+
+
+def trace_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The trace in the head of the request, where the X-Ray SDK puts it, for all of its messages (SQS).
+
+    None where there is none that a message can carry: it came by itself, so no sender is refused for it.
+    """
+    for name, value in headers:
+        if name == TRACE_HTTP_HEADER:
+            trace = value.decode("latin-1")
+            try:
+                _check_trace(trace)
+            except SqsError:
+                return None
+            return trace or None
+    return None
+
+
+def _check_trace(trace: str) -> None:
+    if len(trace) > TRACE_ID_CHARS_MAX:
+        raise _bad_header(f"at most {TRACE_ID_CHARS_MAX} characters long")
+    if any(category(char) == "Cc" for char in trace):
+        raise _bad_header("free of control characters")
 
 
 def _bad_header(allowed: str) -> SqsError:

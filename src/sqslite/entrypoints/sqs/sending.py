@@ -34,7 +34,7 @@ async def send_message(call: Call, sent: inputs.SendMessage) -> Answer:
     """Send a message."""
     queue = await call.queue(sent.queue_url)
     message_attributes.check_no_lists(sent, "SendMessage")
-    outgoing = _read(queue, sent, "MessageBody")
+    outgoing = _read(queue, sent, "MessageBody", _trace_of(call))
     _check_size(queue, outgoing, call)
     (outcome,) = await _enqueue(call, queue, [outgoing])
     if isinstance(outcome, SqsError):
@@ -55,8 +55,9 @@ async def send_message_batch(call: Call, sent: inputs.SendMessageBatch) -> Answe
                 raise invalid(NEEDS_DEDUP_ID)
             if not text(entry.message_group_id):
                 raise invalid("The request must contain the parameter MessageGroupId.")
+    trace = _trace_of(call)
     read = {
-        id_: _fault_or_read(queue, entry, f"{ENTRY}.{number}.MessageBody")
+        id_: _fault_or_read(queue, entry, f"{ENTRY}.{number}.MessageBody", trace)
         for number, (id_, entry) in enumerate(entries.items(), 1)
     }
     _check_batch_size(entries)
@@ -92,14 +93,20 @@ def _told(queue: Queue, outgoing: Outgoing, result: Accepted | SqsliteError) -> 
     return answer
 
 
-def _fault_or_read(queue: Queue, sent: inputs.Sent, body_parameter: str) -> Outgoing | SqsError:
+def _trace_of(call: Call) -> str | None:
+    return message_attributes.trace_in(call.incoming.scope["headers"])
+
+
+def _fault_or_read(
+    queue: Queue, sent: inputs.Sent, body_parameter: str, request_trace: str | None
+) -> Outgoing | SqsError:
     try:
-        return _read(queue, sent, body_parameter)
+        return _read(queue, sent, body_parameter, request_trace)
     except SqsError as fault:
         return fault
 
 
-def _read(queue: Queue, sent: inputs.Sent, body_parameter: str) -> Outgoing:
+def _read(queue: Queue, sent: inputs.Sent, body_parameter: str, request_trace: str | None) -> Outgoing:
     content = text(sent.message_body)
     if not content:
         raise missing(body_parameter)
@@ -113,7 +120,8 @@ def _read(queue: Queue, sent: inputs.Sent, body_parameter: str) -> Outgoing:
         body_kind=BodyKind.TEXT,
         attributes=message_attributes.carried(attributes),
         delay_ms=_delay_ms(queue, sent.delay_seconds),
-        trace_id=trace.value.decode() if trace else None,
+        # What the message says of itself stands above what its request says of all.
+        trace_id=trace.value.decode() if trace else request_trace,
         group_id=_group_id(queue, text(sent.message_group_id)),
         dedup_id=_dedup_id(queue, text(sent.message_deduplication_id)),
     )
