@@ -28,7 +28,8 @@ GROUPED = (
 OTHERS = (
     "ack_unproven", "whereabouts", "expired_anywhere", "next_due", "claimable", "expire", "tidy_messages",
     "tidy_groups", "tidy_dedup", "tidy_partition", "tidy_past_dedup", "depths", "depths_estimated", "peek_ready",
-    "peek_delayed", "peek_leased", "sight", "sight_blocker", "redrive_candidates", "redrive_move",
+    "peek_delayed", "peek_leased", "sight", "sight_blocker", "redrive_candidates", "redrive_move", "retain_page",
+    "retain_messages",
 )  # fmt: skip
 MESSAGES = 50_000
 EMPTY = f"TRUNCATE {', '.join(f'sqslite.{table}' for table in TABLES)} RESTART IDENTITY"
@@ -154,6 +155,8 @@ def _parameters(name: str, count: int) -> list[object]:
         "peek_ready": [OWN, now - timedelta(minutes=30), 1, count],
         "peek_delayed": [OWN, now, 1, count],
         "peek_leased": [OWN, now, 1, count],
+        "retain_page": [1, count],
+        "retain_messages": [OWN, ids, 60_000, 30_000],
         "sight": [1],
         "sight_blocker": [MANY, "g1", 1],
         "redrive_candidates": [OWN, now - timedelta(minutes=30), 1, now, count],

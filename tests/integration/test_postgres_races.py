@@ -1,12 +1,15 @@
 """Calls that meet on PostgreSQL: duplicates, purges, redrives, attempts, totals."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 
 from sqslite.adapters.entropy import SystemEntropy
+from sqslite.adapters.stores.postgres import retaining
 from sqslite.adapters.stores.postgres.backend import PostgresBackend
 from sqslite.domain.ports import Claim, Move, PartitionDropped, Position, Totals
 from sqslite.domain.queues import Queue, QueueSettings
@@ -103,6 +106,41 @@ async def test_purges_at_once_lose_no_totals(nodes: list[PostgresBackend]):
     await asyncio.gather(*[nodes[n % 2].catalog.renew("orders") for n in range(8)])
     queue = await nodes[0].catalog.find("orders")
     assert await nodes[0].stats.totals([queue.partition_id]) == [Totals(enqueued=7)]
+
+
+async def test_a_changed_retention_reaches_each_message_though_it_is_locked_and_two_sweep(
+    nodes: list[PostgresBackend], postgres_store_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(retaining, "RETENTION_CHANGE_MS", 0)
+    queue = await nodes[0].catalog.ensure("orders", QueueSettings(retention_ms=60_000))
+    ids = await nodes[0].store.enqueue(queue, [new_message(retention_ms=60_000) for _ in range(50)])
+    await nodes[0].catalog.put("orders", QueueSettings(retention_ms=120_000))
+
+    async def kept() -> Counter[float]:
+        sql = b"SELECT extract(epoch FROM expires_at - enqueued_at)::float FROM sqslite.messages"
+        return Counter(seconds for (seconds,) in await nodes[0]._connections.read(sql, []))
+
+    async def sweep(node: PostgresBackend) -> None:
+        for _ in range(20):
+            await node.store.retain(10)
+
+    async with await psycopg.AsyncConnection.connect(postgres_store_url) as other:
+        await other.execute("SELECT FROM sqslite.messages WHERE id = %s FOR UPDATE", [ids[20].id])
+        await asyncio.gather(*map(sweep, nodes))
+        assert await kept() == {120.0: 49, 60.0: 1}
+    async with asyncio.timeout(10):
+        while await nodes[0].store.retain(10):
+            pass
+    assert await kept() == {120.0: 50}
+
+
+async def test_of_retentions_changed_at_once_each_that_messages_may_have_is_noted(nodes: list[PostgresBackend]):
+    await nodes[0].catalog.ensure("orders", QueueSettings(retention_ms=1_000))
+    changes = [nodes[n % 2].catalog.put("orders", QueueSettings(retention_ms=n * 1_000)) for n in range(2, 12)]
+    await asyncio.gather(*changes)
+    last = (await nodes[0].catalog.find("orders")).settings.retention_ms
+    noted = await nodes[0]._connections.read(b"SELECT before_ms FROM sqslite.retention_changes", [])
+    assert sorted([*(before_ms for (before_ms,) in noted), last]) == [n * 1_000 for n in range(1, 12)]
 
 
 async def test_an_attempt_made_by_many_at_once_leases_once(nodes: list[PostgresBackend]):

@@ -55,7 +55,7 @@ async def test_a_delayed_call_lets_others_go_first():
 
 async def test_every_method_of_the_port_passes_through_the_one_place():
     methods = [name for name, _ in inspect.getmembers(Store, inspect.isfunction) if not name.startswith("_")]
-    assert len(methods) == 12
+    assert len(methods) == 13
     clock = VirtualClock()
     store = FaultyStore(MemoryBackend(clock).store, iter([Fault.REFUSED] * len(methods)))
     for name in methods:

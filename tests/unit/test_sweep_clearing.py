@@ -11,7 +11,7 @@ from sqslite.domain.errors import StoreUnavailable
 from sqslite.domain.leases import Nack, Wish
 from sqslite.domain.limits import RETENTION_MS_DEFAULT, ms
 from sqslite.domain.ports import Store
-from sqslite.domain.queues import Defaults
+from sqslite.domain.queues import Defaults, QueueSettings
 from sqslite.domain.sweep import CLEARED_PAGES_MAX, LOOK_EVERY_MS, PAGE_ROWS_MAX
 from tests.unit.node import INTERVAL_MS, Node, Plan, message, node
 from tests.unit.test_sweep import sweeping
@@ -143,6 +143,17 @@ async def test_what_outlived_its_retention_is_deleted_and_counted(own: Node):
     assert own.observer.expired_count == 3
     assert (len(await own.messages()), len(await own.messages("other"))) == (1, 0)
     assert (await own.inspection.stats("orders"))[1].acked == 0
+
+
+async def test_what_a_shorter_retention_of_its_queue_has_overtaken_is_deleted_and_counted(own: Node):
+    await own.enqueue(message(retention_ms=None), message(retention_ms=60_000))
+    await own.backend.catalog.put("orders", QueueSettings(retention_ms=10_000))
+    own.shift(10_000)
+    assert len(await own.messages()) == 2
+    await own.sweep.clear()
+    await own.sweep.clear()
+    assert own.observer.expired_count == 1
+    assert [m.expires_at for m in await own.messages()] == [own.clock.now() + ms(50_000)]
 
 
 async def test_the_rows_of_a_purged_queue_are_deleted_and_not_counted_as_expired(own: Node):

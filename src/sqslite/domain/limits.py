@@ -55,6 +55,8 @@ DEDUP_MS_MAX = DAY_MS
 RETENTION_MS_DEFAULT = 4 * DAY_MS
 RETENTION_MS_MAX = 14 * DAY_MS
 RETENTION_FOREVER = 0
+# Each node knows a queue's settings anew after a second (directory.REMEMBERED_MS); this leaves it time for a call.
+RETENTION_CHANGE_MS = 3 * SECOND_MS
 ATTRIBUTES_MAX = 50
 ATTRIBUTE_NAME_CHARS_MAX = 256
 DEPTH_EXACT_MAX = 10_000

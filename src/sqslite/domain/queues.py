@@ -112,6 +112,11 @@ class QueueSettings(Struct, frozen=True, kw_only=True):
             return Discipline.FIFO
         return Discipline.FAIR if self.fair else Discipline.STANDARD
 
+    @property
+    def kept_ms(self) -> int:
+        """How long messages are kept whose senders did not say; 0 is for ever."""
+        return limits.RETENTION_MS_DEFAULT if self.retention_ms is None else self.retention_ms
+
     def allows_redrive_from(self, source: str) -> bool:
         """Whether the queue of that name may have this one as its dlq (SQS: RedriveAllowPolicy)."""
         return self.redrive_allow is None or source in self.redrive_allow
@@ -149,9 +154,7 @@ class Defaults(Struct, frozen=True, kw_only=True):
 
     def retention_ms(self, queue: Queue, asked_ms: int | None = None) -> int:
         """How long a message of the queue is kept whose sender asked for that (None: did not say); 0 is for ever."""
-        if asked_ms is None:
-            asked_ms = queue.settings.retention_ms
-        return limits.RETENTION_MS_DEFAULT if asked_ms is None else asked_ms
+        return queue.settings.kept_ms if asked_ms is None else asked_ms
 
     def retry_policy(self, name: str, settings: QueueSettings) -> RetryPolicy:
         """What the queue of that name, with these settings, decides about leases that end."""
@@ -161,6 +164,11 @@ class Defaults(Struct, frozen=True, kw_only=True):
             dlq=settings.dlq,
             backoff=settings.backoff,
         )
+
+
+def kept_until(since: datetime, retention_ms: int) -> datetime | None:
+    """When a retention ends that counts from then; None where it is for ever."""
+    return since + limits.ms(retention_ms) if retention_ms else None
 
 
 def check_retention(field: str, retention_ms: int, defaults: Defaults) -> None:

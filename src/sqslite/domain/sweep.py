@@ -120,7 +120,8 @@ class Sweep:
             expired = await self._store.expire(PAGE_ROWS_MAX)
             self._observer.expired(expired)
             tidied = await self._store.tidy(PAGE_ROWS_MAX)
-            if expired < PAGE_ROWS_MAX and not tidied:
+            retaining = await self._store.retain(PAGE_ROWS_MAX)
+            if expired < PAGE_ROWS_MAX and not tidied and not retaining:
                 return False
         return True
 

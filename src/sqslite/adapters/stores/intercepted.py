@@ -54,6 +54,10 @@ class InterceptedStore:
         """See Store."""
         return await self.intercept("expire", lambda: self._inner.expire(limit))
 
+    async def retain(self, limit: int) -> bool:
+        """See Store."""
+        return await self.intercept("retain", lambda: self._inner.retain(limit))
+
     async def tidy(self, limit: int) -> int:
         """See Store."""
         return await self.intercept("tidy", lambda: self._inner.tidy(limit))

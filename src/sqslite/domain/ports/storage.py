@@ -169,6 +169,15 @@ class Store(Protocol):
         """Delete up to `limit` messages of any queue, not leased, whose retention is over; how many it were."""
         ...
 
+    async def retain(self, limit: int) -> bool:
+        """Go through up to `limit` messages of a queue whose retention was changed; True where more is left to do.
+
+        One that was kept for as long as the queue said before, counted from its `enqueued_at`, is kept for as long as
+        it says now; one with a retention of its own, or that counts from elsewhere, is left. It begins
+        RETENTION_CHANGE_MS after the change, when no node knows the retention before any more.
+        """
+        ...
+
     async def tidy(self, limit: int) -> int:
         """Delete up to `limit` rows that mean nothing any more.
 

@@ -37,6 +37,7 @@ class MemoryCatalog:
         if queue.settings.fifo != settings.fifo:
             raise QueueConflict(name, queue.settings.fifo)
         if queue.settings != settings:
+            self._state.note_retention(queue, settings)
             queue = replace(queue, settings=settings, changed_at=self._state.clock.now())
         return self._keep(queue), False
 

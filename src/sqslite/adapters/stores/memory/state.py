@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import count, islice, takewhile
 
@@ -12,7 +13,7 @@ from sqslite.adapters.stores.memory.rows import Row
 from sqslite.domain.lifecycle import State, state_of
 from sqslite.domain.limits import DELETED_KNOWN_MS, REDRIVE_KEPT_MS, ms
 from sqslite.domain.ports import Clock, PartitionDropped, Totals
-from sqslite.domain.queues import Discipline, Queue
+from sqslite.domain.queues import Discipline, Queue, QueueSettings
 from sqslite.domain.redrive import Redrive
 
 
@@ -36,6 +37,14 @@ class Partition:
         return row.id in self.ids and row.stands_in is State.DELAYED and row.id in self.groups.of(row).in_work
 
 
+@dataclass
+class RetentionChange:
+    """When a queue's retention was changed, and which messages are yet to be gone through; None: not begun."""
+
+    changed_at: datetime
+    ids: list[int] | None = None
+
+
 class MemoryState:
     """Everything there is; a call of any port runs without a pause, so it is atomic."""
 
@@ -52,6 +61,7 @@ class MemoryState:
         )
         self.totals: defaultdict[int, Totals] = defaultdict(Totals)
         self.redrives: dict[int, Redrive] = {}
+        self.retention_changes: dict[tuple[int, int], RetentionChange] = {}
         self.held_until: dict[int, datetime] = {}
         self.message_ids = count(1)
         self.redrive_ids = count(1)
@@ -130,6 +140,20 @@ class MemoryState:
         row.attempt_id = attempt_id
         if attempt_id is not None:
             attempts[attempt_id].add(row.id)
+
+    def note_retention(self, queue: Queue, settings: QueueSettings) -> None:
+        """The queue's messages, which it keeps as it says so far, are to be kept as these settings say."""
+        before_ms = queue.settings.kept_ms
+        if before_ms != settings.kept_ms:
+            self.retention_changes[queue.partition_id, before_ms] = RetentionChange(self.clock.now())
+
+    def keep_until(self, row: Row, expires_at: datetime | None) -> None:
+        """The row's retention ends then; None: never."""
+        row.expires_at = expires_at
+        if expires_at is not None and row.lease_until is None:
+            self.outlived.add(row)
+        if expires_at is not None and row.grouped and row.stands_in is State.DELAYED:
+            self.partitions[row.partition_id].retries.add(row)
 
     def leave(self, row: Row) -> None:
         """The row is no longer in its partition."""

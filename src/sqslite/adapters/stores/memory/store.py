@@ -10,7 +10,14 @@ from sqslite.adapters.stores.memory.state import MemoryState, Partition
 from sqslite.domain.accepting import dedup_key
 from sqslite.domain.leases import Acked, Receipt, Refusal, secret_of
 from sqslite.domain.lifecycle import State
-from sqslite.domain.limits import ATTEMPT_MS, DEDUP_MS_DEFAULT, VISIBILITY_MS_MAX, ms
+from sqslite.domain.limits import (
+    ATTEMPT_MS,
+    DEDUP_MS_DEFAULT,
+    RETENTION_CHANGE_MS,
+    RETENTION_FOREVER,
+    VISIBILITY_MS_MAX,
+    ms,
+)
 from sqslite.domain.messages import Accepted, Delivery, NewMessage
 from sqslite.domain.ports import (
     Claim,
@@ -24,7 +31,7 @@ from sqslite.domain.ports import (
     RequeueAt,
     Settlement,
 )
-from sqslite.domain.queues import Discipline, Queue
+from sqslite.domain.queues import Discipline, Queue, kept_until
 
 
 class MemoryMessages:
@@ -103,6 +110,28 @@ class MemoryMessages:
             self._state.remove(row)
         return len(over)
 
+    async def retain(self, limit: int) -> bool:
+        """Go through messages of the first queue whose retention was changed long enough ago."""
+        begun_by = self._state.clock.now() - ms(RETENTION_CHANGE_MS)
+        for (partition_id, before_ms), change in list(self._state.retention_changes.items()):
+            queue = self._state.queue_of(partition_id)
+            if queue is None or queue.settings.kept_ms == before_ms:
+                del self._state.retention_changes[partition_id, before_ms]
+            elif change.changed_at <= begun_by:
+                if change.ids is None:
+                    change.ids = sorted(self._state.partitions[partition_id].ids, reverse=True)
+                for message_id in [change.ids.pop() for _ in range(min(limit, len(change.ids)))]:
+                    self._retain(message_id, before_ms, queue.settings.kept_ms)
+                if not change.ids:
+                    del self._state.retention_changes[partition_id, before_ms]
+                return True
+        return False
+
+    def _retain(self, message_id: int, before_ms: int, now_ms: int) -> None:
+        row = self._state.row(message_id)
+        if row is not None and row.expires_at == kept_until(row.enqueued_at, before_ms):
+            self._state.keep_until(row, kept_until(row.enqueued_at, now_ms))
+
     async def tidy(self, limit: int) -> int:
         """Delete what was in dropped partitions, and dedup_ids, redrive tasks and deleted queues that are past."""
         done = 0
@@ -150,7 +179,7 @@ class MemoryMessages:
             content=message,
             enqueued_at=now,
             not_before=now + ms(message.delay_ms) if message.delay_ms else now,
-            expires_at=now + ms(message.retention_ms) if message.retention_ms else None,
+            expires_at=kept_until(now, message.retention_ms or RETENTION_FOREVER),
             dlq=message.dlq,
         )
         if key is not None:
@@ -239,8 +268,8 @@ class MemoryMessages:
             row.origin_queue = settlement.lease.queue
             row.origin_delivery_count = row.delivery_count
             kept_since = settlement.kept_since or row.enqueued_at
-            kept_until = kept_since + ms(settlement.retention_ms) if settlement.retention_ms else None
-            move(self._state, row, settlement.dlq, settlement.dlq_kept, settlement.not_before, kept_until)
+            expires_at = kept_until(kept_since, settlement.retention_ms)
+            move(self._state, row, settlement.dlq, settlement.dlq_kept, settlement.not_before, expires_at)
         return True
 
 
@@ -249,7 +278,7 @@ def redriven(state: MemoryState, row: Row, onward: Move) -> None:
     now = state.clock.now()
     row.origin_queue = None
     row.origin_delivery_count = None
-    move(state, row, onward.target, onward.dlq, now, now + ms(onward.retention_ms) if onward.retention_ms else None)
+    move(state, row, onward.target, onward.dlq, now, kept_until(now, onward.retention_ms))
 
 
 def move(

@@ -7,7 +7,7 @@ import msgspec
 from sqslite.adapters.stores.postgres.database import Database, Statements
 from sqslite.adapters.stores.postgres.rows import queue_from
 from sqslite.domain.errors import QueueConflict, StoreUnavailable
-from sqslite.domain.limits import DELETED_KNOWN_MS
+from sqslite.domain.limits import DELETED_KNOWN_MS, RETENTION_MS_DEFAULT
 from sqslite.domain.ports import Change
 from sqslite.domain.queues import Queue, QueueSettings
 
@@ -42,7 +42,7 @@ class PostgresQueueCatalog:
         """Create a queue or change its settings."""
         stored = _encoded(settings).decode()
         for _ in range(RACES_MAX):
-            changed = await self._database.write("queue_put", name, stored, settings.fifo)
+            changed = await self._database.write("queue_put", name, stored, settings.fifo, RETENTION_MS_DEFAULT)
             if changed:
                 return queue_from(changed[0]), False
             existing = await self.find(name)
@@ -68,7 +68,8 @@ class PostgresQueueCatalog:
             settings = change(there.settings)
             if there.settings.fifo != settings.fifo:
                 raise QueueConflict(name, there.settings.fifo)
-            put = await statements.write("queue_put", name, _encoded(settings).decode(), settings.fifo)
+            stored = _encoded(settings).decode()
+            put = await statements.write("queue_put", name, stored, settings.fifo, RETENTION_MS_DEFAULT)
             # Not where the settings are those that it has.
             return queue_from(put[0]) if put else there
 

@@ -10,6 +10,7 @@ from sqslite.adapters.stores.postgres.claim_cursor import Cursor
 from sqslite.adapters.stores.postgres.claiming import Claiming
 from sqslite.adapters.stores.postgres.database import Database, Statements
 from sqslite.adapters.stores.postgres.enqueuing import enqueue
+from sqslite.adapters.stores.postgres.retaining import retain
 from sqslite.adapters.stores.postgres.rows import lease_from
 from sqslite.adapters.stores.postgres.settling import settle
 from sqslite.adapters.stores.postgres.tidying import tidy
@@ -113,6 +114,10 @@ class PostgresStore:
         """Delete those whose retention ended first."""
         ((count,),) = await self._database.write("expire", limit)
         return int(count)
+
+    async def retain(self, limit: int) -> bool:
+        """Keep messages for as long as their queue says now."""
+        return await retain(self._database, limit)
 
     async def tidy(self, limit: int) -> int:
         """Delete what dropped partitions have left, and what deduplication need not remember."""

@@ -113,6 +113,10 @@ class SqliteQueueCatalog:
         if there.settings == settings:
             return there
         await writer.execute_fetchall(_SQL["put"], self._row(there.name, settings))
+        before_ms = there.settings.kept_ms
+        if before_ms != settings.kept_ms:
+            change = {"partition_id": there.partition_id, "before_ms": before_ms, "now": self._now()}
+            await writer.execute_fetchall(_SQL["retain_note"], change)
         (row,) = await writer.execute_fetchall(_SQL["find"], {"name": there.name})
         return queue_of(row)
 

@@ -13,7 +13,7 @@ import aiosqlite
 from sqslite.adapters.stores.sqlite import groups
 from sqslite.adapters.stores.sqlite.accepting import accept
 from sqslite.adapters.stores.sqlite.claiming import Claiming
-from sqslite.adapters.stores.sqlite.clearing import expire, tidy
+from sqslite.adapters.stores.sqlite.clearing import expire, retain, tidy
 from sqslite.adapters.stores.sqlite.connections import Connections
 from sqslite.adapters.stores.sqlite.rows import (
     instant_of,
@@ -27,7 +27,7 @@ from sqslite.adapters.stores.sqlite.rows import (
 from sqslite.adapters.stores.sqlite.settling import settle
 from sqslite.adapters.stores.statements import load_statements
 from sqslite.domain.leases import Acked, Receipt, Refusal
-from sqslite.domain.limits import VISIBILITY_MS_MAX, ms
+from sqslite.domain.limits import RETENTION_CHANGE_MS, VISIBILITY_MS_MAX, ms
 from sqslite.domain.messages import Accepted, Delivery, NewMessage
 from sqslite.domain.ports import Claim, Clock, Expired, Extension, Held, NextDue, Settlement
 from sqslite.domain.queues import Queue
@@ -134,6 +134,18 @@ class SqliteStore:
             return await expire(writer, stored_instant(self._clock.now()), limit)
 
         return await self._connections.write(delete)
+
+    async def retain(self, limit: int) -> bool:
+        """Keep messages for as long as their queue says now."""
+        now = stored_instant(self._clock.now())
+        # Nearly always there is no change, and a look tells, without the one connection that writes.
+        if not await self._connections.read(_SQL["retain_due"], {"begun_by": now - RETENTION_CHANGE_MS * 1_000}):
+            return False
+
+        async def go_on(writer: aiosqlite.Connection) -> bool:
+            return await retain(writer, now, limit)
+
+        return await self._connections.write(go_on)
 
     async def tidy(self, limit: int) -> int:
         """Delete rows that mean nothing any more."""

@@ -1,0 +1,3 @@
+DELETE FROM retention_changes
+WHERE partition_id = :partition_id
+  AND before_ms = :before_ms
