@@ -10,6 +10,7 @@ from sqslite.domain.redrive import Redrive
 from tests.conformance.tasks import (
     CANCELLED,
     COMPLETED,
+    FAILED,
     HOLD_MS,
     RUNNING,
     advanced,
@@ -56,12 +57,17 @@ class Redriving:
         for end in (
             lambda task: world.redrives.cancel(dead.partition_id, task.id),
             lambda task: world.redrives.finish(task, COMPLETED),
+            lambda task: world.redrives.finish(task, FAILED),
         ):
             task = await begun_task(world, dead)
             with pytest.raises(RedriveConflict):
                 await begun_task(world, dead)
             await end(task)
-        assert [task.state for task in await world.redrives.page(dead.partition_id, 10)] == [COMPLETED, CANCELLED]
+        assert [task.state for task in await world.redrives.page(dead.partition_id, 10)] == [
+            FAILED,
+            COMPLETED,
+            CANCELLED,
+        ]
 
     async def test_of_two_that_begin_at_once_one_does(self, world: World):
         dead = await world.queue("dead")

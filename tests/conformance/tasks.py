@@ -10,7 +10,7 @@ from tests.conformance.world import World
 
 HOLD_MS = 5_000
 FIFO = QueueSettings(fifo=True)
-RUNNING, COMPLETED, CANCELLED = RedriveState.RUNNING, RedriveState.COMPLETED, RedriveState.CANCELLED
+RUNNING, COMPLETED, CANCELLED, FAILED = RedriveState
 
 
 def due(one: Message):

@@ -8,7 +8,7 @@ from sqslite.domain.leases import Nack, Wish
 from sqslite.domain.redrive import Redrive, RedriveState
 from tests.unit.node import Node, message
 
-RUNNING, COMPLETED, CANCELLED = RedriveState.RUNNING, RedriveState.COMPLETED, RedriveState.CANCELLED
+RUNNING, COMPLETED, CANCELLED, FAILED = RedriveState
 
 
 async def dead_letters(

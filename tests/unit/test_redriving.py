@@ -20,7 +20,7 @@ from sqslite.domain.queues import QueueSettings
 from sqslite.domain.redrive import Redrive
 from sqslite.domain.redriving import HOLD_MS, LOOK_EVERY_MS, STEP_MESSAGES_MAX
 from tests.unit.node import Node, message, node
-from tests.unit.redrives import COMPLETED, RUNNING, carrying, dead_letters, ids_in, latest
+from tests.unit.redrives import COMPLETED, FAILED, RUNNING, carrying, dead_letters, ids_in, latest
 from tests.unit.test_wakeups import settled
 
 
@@ -159,6 +159,40 @@ async def test_only_what_is_ready_when_the_task_begins_is_moved(own: Node):
         assert (await latest(own)).moved == 1
     assert await ids_in(own, "orders") == [first]
     assert await ids_in(own, "dead") == sorted([*delayed, held, late])
+
+
+async def test_a_task_fails_once_the_queue_it_names_is_gone(own: Node):
+    await own.create("elsewhere")
+    first, *others = await dead_letters(own, 3)
+    async with carrying(own):
+        await own.redriving.start("dead", to="elsewhere", max_per_second=1)
+        await own.advance(LOOK_EVERY_MS)
+        assert await ids_in(own, "elsewhere") == [first]
+        await own.administration.delete("elsewhere")
+        await own.advance(5_000)
+        ended = await latest(own)
+        assert (ended.state, ended.moved, ended.ended_at is None) == (FAILED, 1, False)
+        assert await ids_in(own, "dead") == others
+        with pytest.raises(QueueNotFound):
+            await own.administration.get("elsewhere")
+        with pytest.raises(RedriveConflict):
+            await own.redriving.cancel("dead", ended.id)
+        # The next one may begin.
+        await own.redriving.start("dead")
+        await own.advance(2_000)
+        assert (await latest(own)).state is COMPLETED
+    assert await ids_in(own, "orders") == others
+
+
+async def test_a_task_with_nothing_left_to_move_needs_no_target(own: Node):
+    await own.create("elsewhere")
+    await dead_letters(own)
+    async with carrying(own):
+        await own.redriving.start("dead", to="elsewhere", max_per_second=1)
+        await own.advance(LOOK_EVERY_MS)
+        await own.administration.delete("elsewhere")
+        await own.advance(2_000)
+    assert (await latest(own)).state is COMPLETED
 
 
 async def test_a_source_that_was_deleted_comes_back(own: Node):

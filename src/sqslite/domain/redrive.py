@@ -12,6 +12,8 @@ class RedriveState(enum.StrEnum):
     RUNNING = "running"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
+    FAILED = "failed"
+    """The queue that all were to go to was deleted meanwhile."""
 
 
 class RedriveTask(Struct, frozen=True, kw_only=True):

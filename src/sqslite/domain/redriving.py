@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sqslite.domain import limits
 from sqslite.domain.administration import QueueAdministration
 from sqslite.domain.directory import QueueDirectory
-from sqslite.domain.errors import InvalidValue, RedriveConflict, RedriveNotFound
+from sqslite.domain.errors import InvalidValue, QueueNotFound, RedriveConflict, RedriveNotFound
 from sqslite.domain.limits import SECOND_MS, ms
 from sqslite.domain.messages import Message
 from sqslite.domain.ports import Clock, Move, Observer, Position, QueueStats, Redrives, Wakeups
@@ -125,7 +125,12 @@ class Redriving:
         if not candidates:
             await self._redrives.finish(task, RedriveState.COMPLETED)
             return None
-        moves = await self._moves(task, candidates)
+        try:
+            moves = await self._moves(task, candidates)
+        except QueueNotFound:
+            # Whoever deleted the queue that the task names wants no messages in it.
+            await self._redrives.finish(task, RedriveState.FAILED)
+            return None
         last = Position(candidates[-1].not_before, candidates[-1].id)
         moved = await self._redrives.advance(task, moves, last, HOLD_MS)
         if moved is None:
@@ -149,8 +154,11 @@ class Redriving:
 
     async def _moves(self, task: Redrive, candidates: Sequence[Message]) -> list[Move]:
         names = {message.id: task.to or message.origin_queue for message in candidates}
-        dlq = await self._directory.find(task.queue)
-        targets = await self._directory.ensure_all((name, dlq) for name in names.values() if name is not None)
+        if task.to is not None:
+            targets = {task.to: await self._administration.get(task.to)}
+        else:
+            dlq = await self._directory.find(task.queue)
+            targets = await self._directory.ensure_all((name, dlq) for name in names.values() if name is not None)
         # A message that has no source, or whose source is this very queue, stays where it is.
         return [
             self._move(message, targets[name])

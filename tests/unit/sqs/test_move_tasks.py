@@ -102,6 +102,29 @@ async def test_or_to_one_queue_at_a_rate_until_it_is_cancelled(sqs: Sqs):
         await sqs("CancelMessageMoveTask", TaskHandle=answer["TaskHandle"])
 
 
+async def test_a_task_fails_once_its_destination_is_gone(sqs: Sqs):
+    _, dlq = await dead_letters(sqs, 3)
+    target = await sqs.create("target")
+    arns = {"SourceArn": f"{ARN}dead", "DestinationArn": f"{ARN}target"}
+    started = await sqs("StartMessageMoveTask", **arns, MaxNumberOfMessagesPerSecond=1)
+    async with carried_out(sqs):
+        await sqs.own.advance(500)
+        await sqs("DeleteQueue", QueueUrl=target)
+        await sqs.own.advance(5_000)
+    assert await latest(sqs) == {
+        "Status": "FAILED",
+        "FailureReason": "AWS.SimpleQueueService.NonExistentQueue",
+        **arns,
+        "MaxNumberOfMessagesPerSecond": 1,
+        "ApproximateNumberOfMessagesMoved": 1,
+        "ApproximateNumberOfMessagesToMove": 3,
+        "StartedTimestamp": int(sqs.own.clock.now().timestamp() * 1_000) - 5_500,
+    }
+    assert await sqs.counts(dlq) == (2, 0, 0)
+    with sqs.refuses("InvalidParameterValue", "Only active tasks can be cancelled."):
+        await sqs("CancelMessageMoveTask", TaskHandle=started["TaskHandle"])
+
+
 async def test_the_latest_tasks_are_listed_first(sqs: Sqs):
     await dead_letters(sqs, 0)
     async with carried_out(sqs):

@@ -13,7 +13,7 @@ from sqslite.domain.queues import Queue
 from sqslite.domain.redrive import Redrive, RedriveState
 from sqslite.entrypoints.sqs import inputs
 from sqslite.entrypoints.sqs.calls import Answer, Call
-from sqslite.entrypoints.sqs.errors import Kind, SqsError, invalid, invalid_value, missing
+from sqslite.entrypoints.sqs.errors import Kind, SqsError, invalid, invalid_value, missing, no_queue
 from sqslite.entrypoints.sqs.inputs import Text, text
 from sqslite.entrypoints.sqs.names import message_uuid, parse_arn
 
@@ -24,6 +24,7 @@ STATUS = {
     RUNNING: "RUNNING",
     RedriveState.COMPLETED: "COMPLETED",
     RedriveState.CANCELLED: "CANCELLED",
+    RedriveState.FAILED: "FAILED",
 }
 
 
@@ -117,6 +118,8 @@ def _shown(call: Call, task: Redrive) -> dict[str, Any]:
         shown["DestinationArn"] = call.place.arn(task.to)
     if task.max_per_second is not None:
         shown["MaxNumberOfMessagesPerSecond"] = task.max_per_second
+    if task.state is RedriveState.FAILED:
+        shown["FailureReason"] = no_queue().wrong.code
     shown["ApproximateNumberOfMessagesMoved"] = task.moved
     # It was counted before the task began: some may have come in between.
     shown["ApproximateNumberOfMessagesToMove"] = max(task.to_move, task.moved)

@@ -44,6 +44,7 @@ class RedriveState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REDRIVE_STATE_RUNNING: _ClassVar[RedriveState]
     REDRIVE_STATE_COMPLETED: _ClassVar[RedriveState]
     REDRIVE_STATE_CANCELLED: _ClassVar[RedriveState]
+    REDRIVE_STATE_FAILED: _ClassVar[RedriveState]
 BODY_KIND_UNSPECIFIED: BodyKind
 BODY_KIND_JSON: BodyKind
 BODY_KIND_TEXT: BodyKind
@@ -64,6 +65,7 @@ REDRIVE_STATE_UNSPECIFIED: RedriveState
 REDRIVE_STATE_RUNNING: RedriveState
 REDRIVE_STATE_COMPLETED: RedriveState
 REDRIVE_STATE_CANCELLED: RedriveState
+REDRIVE_STATE_FAILED: RedriveState
 
 class NewMessage(_message.Message):
     __slots__ = ("body", "body_kind", "attributes", "delay_ms", "max_retries", "dlq", "trace_id", "group_id", "dedup_id", "retention_ms")
