@@ -14,7 +14,6 @@ from sqslite.domain.limits import (
     ATTEMPT_MS,
     DEDUP_MS_DEFAULT,
     RETENTION_CHANGE_MS,
-    RETENTION_FOREVER,
     VISIBILITY_MS_MAX,
     ms,
 )
@@ -179,7 +178,7 @@ class MemoryMessages:
             content=message,
             enqueued_at=now,
             not_before=now + ms(message.delay_ms) if message.delay_ms else now,
-            expires_at=kept_until(now, message.retention_ms or RETENTION_FOREVER),
+            expires_at=now + ms(message.retention_ms) if message.retention_ms else None,
             dlq=message.dlq,
         )
         if key is not None:
