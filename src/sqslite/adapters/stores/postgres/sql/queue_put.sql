@@ -2,7 +2,8 @@ WITH before AS MATERIALIZED (
     SELECT name, coalesce((settings ->> 'retention_ms')::bigint, $4) AS kept_ms
     FROM sqslite.queues
     WHERE name = $1
-    FOR UPDATE
+    -- No more than the update takes: an enqueue in a transaction under way holds the key.
+    FOR NO KEY UPDATE
 ),
 changed AS (
     UPDATE sqslite.queues AS q
