@@ -134,6 +134,11 @@ def _first_received(call: Call, queue: Queue, message: Message) -> str:
     return millis(message.first_claimed_at or call.ports.clock.now())
 
 
+def _dedup_id(message: Message) -> str | None:
+    # SQS developer guide, dead-letter queue redrive: in a FIFO dead-letter queue it is the message's own id.
+    return message.dedup_id if message.origin_queue is None else message_uuid(message.id)
+
+
 def _source_arn(call: Call, queue: Queue, message: Message) -> str | None:
     return None if message.origin_queue is None else call.place.arn(message.origin_queue)
 
@@ -148,7 +153,7 @@ SYSTEM: dict[str, Say] = {
     ),
     "ApproximateFirstReceiveTimestamp": _first_received,
     "MessageGroupId": lambda call, queue, message: message.group_id,
-    "MessageDeduplicationId": lambda call, queue, message: message.dedup_id if queue.settings.fifo else None,
+    "MessageDeduplicationId": lambda call, queue, message: _dedup_id(message) if queue.settings.fifo else None,
     "SequenceNumber": lambda call, queue, message: sequence_number(message.id) if queue.settings.fifo else None,
     TRACE_HEADER: lambda call, queue, message: message.trace_id,
     "DeadLetterQueueSourceArn": _source_arn,
