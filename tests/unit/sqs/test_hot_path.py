@@ -9,7 +9,7 @@ from tests.unit.sqs.api import Sqs, sqs_api
 from tests.unit.test_hot_path import asked, counted
 
 # A little above what they are. Where one is exceeded, see which calls a change adds, and whether they pay.
-PYTHON_CALLS_MAX = {("sqs-json", 1): 255, ("sqs-json", 10): 109, ("sqs-query", 1): 312, ("sqs-query", 10): 161}
+PYTHON_CALLS_MAX = {("sqs-json", 1): 255, ("sqs-json", 10): 109, ("sqs-query", 1): 305, ("sqs-query", 10): 150}
 CYCLES = {"sqs-json": sqs_flows.sqs_json, "sqs-query": sqs_flows.sqs_query}
 
 
