@@ -124,8 +124,28 @@ async def test_a_message_without_a_source_stays_and_stands_in_nobodys_way(own: N
     async with carrying(own):
         await own.redriving.start("dead")
         await own.advance(LOOK_EVERY_MS)
-        assert ((await latest(own)).state, (await latest(own)).moved) == (COMPLETED, 3)
+        assert ((await latest(own)).state, (await latest(own)).moved) == (FAILED, 3)
     assert (await ids_in(own, "dead"), await ids_in(own, "orders")) == (stays, goes)
+
+
+async def test_what_came_later_fails_no_task(own: Node):
+    own.shift(-1_000)
+    await dead_letters(own)
+    await own.redriving.start("dead")
+    own.shift(1_000)
+    await own.enqueue(queue="dead")
+    async with carrying(own):
+        await own.advance(LOOK_EVERY_MS)
+    assert ((await latest(own)).state, (await latest(own)).moved) == (COMPLETED, 1)
+
+
+async def test_a_task_that_moved_as_many_as_it_may_has_not_failed_by_what_it_passed(own: Node):
+    await own.enqueue(queue="dead")
+    await dead_letters(own)
+    async with carrying(own):
+        await own.redriving.start("dead", limit=1)
+        await own.advance(LOOK_EVERY_MS)
+    assert ((await latest(own)).state, (await latest(own)).moved) == (COMPLETED, 1)
 
 
 async def test_a_message_that_came_from_this_very_queue_stays(own: Node):
@@ -141,7 +161,7 @@ async def test_a_message_that_came_from_this_very_queue_stays(own: Node):
     own.redriving._redrives = FromHere()
     await own.redriving.start("dead")
     async with carrying(own):
-        assert ((await latest(own)).state, (await latest(own)).moved) == (COMPLETED, 0)
+        assert ((await latest(own)).state, (await latest(own)).moved) == (FAILED, 0)
     assert await own.messages("dead") == before
     assert len(before) == len(ids)
 
@@ -336,7 +356,7 @@ async def test_messages_that_stay_do_not_make_a_burst_of_those_that_go(own: Node
     journal = Journal(own)
     async with carrying(own):
         await own.advance(30_000)
-        assert ((await latest(own)).state, (await latest(own)).moved) == (COMPLETED, 16)
+        assert ((await latest(own)).state, (await latest(own)).moved) == (FAILED, 16)
     assert journal.in_any_second() <= 3
 
 
@@ -344,7 +364,7 @@ async def test_messages_that_stay_cost_no_time(own: Node):
     await own.enqueue(*[message() for _ in range(20)], queue="dead")
     await own.redriving.start("dead", max_per_second=1)
     async with carrying(own):
-        assert ((await latest(own)).state, (await latest(own)).moved) == (COMPLETED, 0)
+        assert ((await latest(own)).state, (await latest(own)).moved) == (FAILED, 0)
 
 
 async def test_a_slow_task_does_not_keep_the_others_waiting(own: Node):

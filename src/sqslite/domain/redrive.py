@@ -13,7 +13,7 @@ class RedriveState(enum.StrEnum):
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     FAILED = "failed"
-    """The queue that all were to go to was deleted meanwhile."""
+    """The queue that all were to go to was deleted meanwhile; or, without one, there were messages without a source."""
 
 
 class RedriveTask(Struct, frozen=True, kw_only=True):

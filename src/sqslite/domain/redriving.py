@@ -123,7 +123,7 @@ class Redriving:
             step_max = min(step_max, task.limit - task.moved)
         candidates = await self._redrives.candidates(task, step_max) if step_max else []
         if not candidates:
-            await self._redrives.finish(task, RedriveState.COMPLETED)
+            await self._redrives.finish(task, await self._outcome(task) if step_max else RedriveState.COMPLETED)
             return None
         try:
             moves = await self._moves(task, candidates)
@@ -151,6 +151,12 @@ class Redriving:
             # Where nothing was moved there is nothing to make up for.
             pause_ms = _pace(task)[1] if onward.moved > task.moved else 0
             held[task.id] = Turn(self._clock.now() + ms(pause_ms), onward)
+
+    async def _outcome(self, task: Redrive) -> RedriveState:
+        """How a task ends that has come to the last message: what it passed over has stayed behind it."""
+        passed = await self._redrives.candidates(replace(task, position_at=None, position_id=0), 1)
+        failed = task.to is None and any(message.origin_queue in (None, task.queue) for message in passed)
+        return RedriveState.FAILED if failed else RedriveState.COMPLETED
 
     async def _moves(self, task: Redrive, candidates: Sequence[Message]) -> list[Move]:
         names = {message.id: task.to or message.origin_queue for message in candidates}

@@ -152,7 +152,7 @@ class RedriveOut(Struct, omit_defaults=True, kw_only=True):
 
     id: Annotated[int, about("The task's id.", 1, low=1)]
     queue: Annotated[str, about("The queue whose messages are moved.", "failed-queue")]
-    state: Annotated[RedriveState, about("Running, completed, cancelled or failed: its target is gone.", "running")]
+    state: Annotated[RedriveState, about("Running, completed, cancelled, or failed for want of a target.", "running")]
     moved: Annotated[int, about("Messages moved so far.", 250, low=0)]
     created_at: Annotated[datetime, when("When it was started; what came later stays.", "2026-01-07T10:00:00Z")]
     ended_at: Annotated[datetime | UnsetType, when("When it ended; only when it has.", "2026-01-07T10:01:00Z")] = UNSET

@@ -125,6 +125,19 @@ async def test_a_task_fails_once_its_destination_is_gone(sqs: Sqs):
         await sqs("CancelMessageMoveTask", TaskHandle=started["TaskHandle"])
 
 
+async def test_a_task_fails_by_messages_whose_source_nobody_knows(sqs: Sqs):
+    url, dlq = await dead_letters(sqs, 1)
+    await sqs.send(dlq, "direct")
+    await sqs("StartMessageMoveTask", SourceArn=f"{ARN}dead")
+    async with carried_out(sqs):
+        await sqs.own.advance(2_000)
+    task = await latest(sqs)
+    assert (task["Status"], task["FailureReason"]) == ("FAILED", "CouldNotDetermineMessageSource")
+    assert (task["ApproximateNumberOfMessagesMoved"], task["ApproximateNumberOfMessagesToMove"]) == (1, 2)
+    assert await sqs.bodies(url) == ["orders-0"]
+    assert await sqs.bodies(dlq) == ["direct"]
+
+
 async def test_the_latest_tasks_are_listed_first(sqs: Sqs):
     await dead_letters(sqs, 0)
     async with carried_out(sqs):

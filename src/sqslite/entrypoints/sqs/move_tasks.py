@@ -20,6 +20,8 @@ from sqslite.entrypoints.sqs.names import message_uuid, parse_arn
 PER_SECOND_MAX = 500
 TASKS_MAX = 10
 RUNNING = RedriveState.RUNNING
+# SQS developer guide, troubleshooting dead-letter queue redrive.
+NO_SOURCE = "CouldNotDetermineMessageSource"
 STATUS = {
     RUNNING: "RUNNING",
     RedriveState.COMPLETED: "COMPLETED",
@@ -119,7 +121,7 @@ def _shown(call: Call, task: Redrive) -> dict[str, Any]:
     if task.max_per_second is not None:
         shown["MaxNumberOfMessagesPerSecond"] = task.max_per_second
     if task.state is RedriveState.FAILED:
-        shown["FailureReason"] = no_queue().wrong.code
+        shown["FailureReason"] = NO_SOURCE if task.to is None else no_queue().wrong.code
     shown["ApproximateNumberOfMessagesMoved"] = task.moved
     # It was counted before the task began: some may have come in between.
     shown["ApproximateNumberOfMessagesToMove"] = max(task.to_move, task.moved)
