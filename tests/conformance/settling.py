@@ -49,7 +49,7 @@ class Settling:
         (moved,) = await world.messages(dead)
         assert (moved.max_retries, moved.dlq) == (0, None)
 
-    async def test_a_message_tells_when_it_was_first_claimed_in_its_queue(self, world: World):
+    async def test_a_message_tells_when_it_was_first_claimed_as_a_dead_letter_too(self, world: World):
         for settings in (QueueSettings(), QueueSettings(fifo=True), QueueSettings(fair=True)):
             queue = await world.queue(f"{settings.discipline}", settings)
             dead = await world.queue(f"{settings.discipline}.dead", settings)
@@ -66,11 +66,20 @@ class Settling:
             await world.claim_one(queue, 1_000)
             world.advance(1_000)
             await world.dead_letter_expired(dead)
-            assert [m.first_claimed_at for m in await world.messages(dead)] == [None]
+            assert [m.first_claimed_at for m in await world.messages(dead)] == [first_at]
             world.advance(1)
             delivery = await world.claim_one(dead)
-            assert delivery.message.first_claimed_at == world.now
+            assert delivery.message.first_claimed_at == first_at
             await world.ack(delivery.receipt)
+
+    async def test_a_dead_letter_of_the_first_delivery_tells_when_that_was(self, world: World):
+        queue, dead = await world.queue(), await world.queue("dead")
+        await world.enqueue(queue)
+        first_at = world.now
+        await world.claim_one(queue, 1_000)
+        world.advance(1_000)
+        await world.dead_letter_expired(dead)
+        assert [m.first_claimed_at for m in await world.messages(dead)] == [first_at]
 
     async def test_a_dead_letter_keeps_the_dlq_that_it_named_where_it_goes_there(self, world: World):
         queue, dead, deader = await world.queue(), await world.queue("dead"), await world.queue("deader")

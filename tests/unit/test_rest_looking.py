@@ -94,7 +94,7 @@ async def test_a_dead_letter_is_shown_with_its_origin(api: Rest):
     await post(api, "/v1/messages/1:nack", receipt=message["receipt"], error="boom")
     assert await get(api, MESSAGES) == {"messages": []}
     dead = {**SEEN, "max_retries": 1, "fence": 1, "last_error": "boom"}
-    dead |= {"origin_queue": "orders", "origin_delivery_count": 1}
+    dead |= {"first_claimed_at": START, "origin_queue": "orders", "origin_delivery_count": 1}
     del dead["dlq"]
     assert await get(api, "/v1/queues/dead/messages") == {"messages": [dead]}
     assert (await get(api, "/v1/messages/1"))["queue"] == "dead"

@@ -92,9 +92,9 @@ class ReceivedMessage(Struct, frozen=True, kw_only=True):
 class Message(ReceivedMessage, frozen=True, kw_only=True):
     """A message as a store keeps it.
 
-    `expires_at` None means that it is kept for ever. `first_claimed_at` is when its queue first delivered it, None
-    while it has not. In a store, `max_retries` 0 and `dlq` None leave it to the queue that the message is in, and so
-    does a `dlq` that is that queue.
+    `expires_at` None means that it is kept for ever. `first_claimed_at` is when it was first delivered, None while it
+    was not: a dead letter keeps it, and a redrive begins anew. In a store, `max_retries` 0 and `dlq` None leave it to
+    the queue that the message is in, and so does a `dlq` that is that queue.
     """
 
     not_before: datetime

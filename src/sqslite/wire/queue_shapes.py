@@ -85,7 +85,7 @@ class SeenOut(Struct, omit_defaults=True, kw_only=True):
     ] = UNSET
     first_claimed_at: Annotated[
         datetime | UnsetType,
-        when("When this queue first delivered it; only when it has.", "2026-01-07T10:00:00Z"),
+        when("When it was first delivered, be it by its source; only when it was.", "2026-01-07T10:00:00Z"),
     ] = UNSET
     expires_at: Annotated[
         datetime | UnsetType, when("When its retention ends; missing means never.", "2026-01-11T10:00:00Z")

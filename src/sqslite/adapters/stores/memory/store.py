@@ -277,6 +277,7 @@ def redriven(state: MemoryState, row: Row, onward: Move) -> None:
     now = state.clock.now()
     row.origin_queue = None
     row.origin_delivery_count = None
+    row.first_claimed_at = None
     move(state, row, onward.target, onward.dlq, now, kept_until(now, onward.retention_ms))
 
 
@@ -291,7 +292,7 @@ def move(
     row.dlq = dlq
     row.not_before = not_before
     row.expires_at = expires_at
-    row.lease_until = row.claimed_at = row.first_claimed_at = row.secret = None
+    row.lease_until = row.claimed_at = row.secret = None
     state.enter(row, target.settings.discipline, state.clock.now())
 
 

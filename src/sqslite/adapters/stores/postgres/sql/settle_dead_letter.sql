@@ -30,19 +30,20 @@ taken AS (
     RETURNING
         m.id, m.body, m.body_kind, m.attributes, m.enqueued_at, m.delivery_count,
         m.deliveries_before, m.max_retries, m.trace_id, m.group_id, m.group_label, m.dedup_id, m.last_error,
-        unchanged.dlq_partition_id, unchanged.grouped, unchanged.queue, unchanged.not_before, unchanged.error,
+        coalesce(m.first_claimed_at, m.claimed_at) AS first_claimed_at, unchanged.dlq_partition_id, unchanged.grouped, unchanged.queue, unchanged.not_before, unchanged.error,
         unchanged.retention_ms, unchanged.dlq_kept, unchanged.kept_since
 ),
 kept AS (
     INSERT INTO sqslite.messages
         (id, partition_id, body, body_kind, attributes, enqueued_at, not_before, expires_at, deliveries_before,
-        max_retries, dlq, trace_id, group_id, group_label, dedup_id, last_error, origin_queue, origin_delivery_count)
+        max_retries, dlq, trace_id, group_id, group_label, dedup_id, last_error, origin_queue, origin_delivery_count,
+        first_claimed_at)
     SELECT
         id, dlq_partition_id, body, body_kind, attributes, enqueued_at, not_before,
         coalesce(kept_since, enqueued_at) + nullif(retention_ms, 0) * interval '1 millisecond',
         deliveries_before + delivery_count, max_retries, dlq_kept, trace_id, CASE WHEN grouped THEN coalesce(group_id, group_label, '') END,
         CASE WHEN NOT grouped THEN coalesce(nullif(group_id, ''), group_label) END, dedup_id,
-        coalesce(error, last_error), queue, delivery_count
+        coalesce(error, last_error), queue, delivery_count, first_claimed_at
     FROM taken
     -- Where the move runs in two steps (several servers), an earlier one may have left its copy there.
     ON CONFLICT (id, partition_id) DO NOTHING

@@ -14,5 +14,5 @@ SET partition_id          = :dlq_partition_id,
     receipt_secret        = NULL,
     attempt_id            = NULL,
     claimed_at            = NULL,
-    first_claimed_at      = NULL
+    first_claimed_at      = coalesce(first_claimed_at, claimed_at)
 WHERE id = :id
