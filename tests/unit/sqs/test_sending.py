@@ -408,6 +408,25 @@ async def test_ids_that_are_refused(sqs: Sqs, parameter: str, given: str):
         await sqs.send(url, **ids)
 
 
+async def test_a_group_id_that_is_given_is_not_empty(sqs: Sqs):
+    sentence = (
+        "Value  for parameter MessageGroupId is invalid. Reason: MessageGroupId can only include alphanumeric and "
+        "punctuation characters. 1 to 128 in length."
+    )
+    with sqs.refuses("InvalidParameterValue", sentence):
+        await sqs.send(await sqs.create(), MessageGroupId="")
+    with sqs.refuses("MissingParameter", "The request must contain the parameter MessageGroupId."):
+        await sqs.send(await sqs.create("orders.fifo"), MessageGroupId="", MessageDeduplicationId="d")
+
+
+async def test_an_empty_deduplication_id_leaves_it_to_the_content(sqs: Sqs):
+    url = await sqs.create("orders.fifo", ContentBasedDeduplication="true")
+    for dedup_id in ("", None):
+        given = {} if dedup_id is None else {"MessageDeduplicationId": dedup_id}
+        await sqs.send(url, "same", MessageGroupId="g", **given)
+    assert await sqs.bodies(url) == ["same"]
+
+
 @pytest.mark.parametrize("given", ["x" * 128, "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~aZ9"])
 async def test_ids_that_are_taken(sqs: Sqs, given: str):
     url = await sqs.create("orders.fifo")

@@ -132,7 +132,7 @@ def message_uuid(message_id: int) -> str:
 
 def checked_id(parameter: str, given: str | None) -> str | None:
     """An id of a group, for deduplication or of an attempt; None where none is given. Raises SqsError."""
-    if not given:
+    if given is None:
         return None
     if not _ID.fullmatch(given):
         allowed = f"{parameter} can only include alphanumeric and punctuation characters. 1 to 128 in length."

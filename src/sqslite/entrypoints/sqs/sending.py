@@ -166,7 +166,7 @@ def _dedup_id(queue: Queue, dedup_id: str | None) -> str | None:
         )
     if not dedup_id and queue.settings.fifo and not queue.settings.dedup_by_content:
         raise invalid(NEEDS_DEDUP_ID)
-    return checked_id("MessageDeduplicationId", dedup_id)
+    return checked_id("MessageDeduplicationId", dedup_id or None)
 
 
 def _size_fault(queue: Queue, outgoing: Outgoing, call: Call) -> SqsError | None:
