@@ -190,6 +190,15 @@ def test_bad_input_over_the_wire_is_named(sqslite_server, method, path, body, na
     assert answer.json()["error"].startswith(named)
 
 
+@pytest.mark.parametrize("fixture", ["sqs_queue", "sqslite_memory", "sqslite_server"])
+def test_code_under_test_may_close_the_client_it_is_given(request, fixture):
+    bed = request.getfixturevalue(fixture)
+    with bed.client as client:
+        client.send("orders", 1)
+    (delivery,) = bed.client.receive("orders")
+    assert delivery.body == 1
+
+
 def test_all_rates_are_documented():
     assert set(FaultRates.__struct_fields__) == {
         "seed", "refused", "lost_request", "lost_response", "duplicate_delivery", "delayed_ack", "delay_ms",

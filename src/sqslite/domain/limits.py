@@ -88,7 +88,7 @@ def ms(count: int) -> timedelta:
     return timedelta(milliseconds=count)
 
 
-def check_range(field: str, value: N, low: int, high: int) -> N:
+def check_range(field: str, value: N, low: N, high: N) -> N:
     """The value, or InvalidValue where it is not in `low..high`."""
     if not low <= value <= high:
         raise InvalidValue(field, value, f"{low} to {high}")

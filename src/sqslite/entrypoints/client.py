@@ -106,13 +106,19 @@ class AsyncClient(asynchronous.AsyncMessaging):
         return client
 
     def _go(self, way: AsyncWay) -> None:
-        super().__init__(way.ask)
+        super().__init__(self._make)
         self._way = way
-        self.administration = asynchronous.AsyncAdministration(way.ask)
-        self.inspection = asynchronous.AsyncInspection(way.ask)
-        self.redriving = asynchronous.AsyncRedriveTasks(way.ask)
+        self._closed = False
+        self.administration = asynchronous.AsyncAdministration(self._make)
+        self.inspection = asynchronous.AsyncInspection(self._make)
+        self.redriving = asynchronous.AsyncRedriveTasks(self._make)
+
+    async def _make(self, call: Call[T], /) -> T:
+        _check_open(self._closed)
+        return await self._way.ask(call)
 
     async def __aenter__(self) -> Self:
+        _check_open(self._closed)
         await self._way.open()
         return self
 
@@ -120,7 +126,8 @@ class AsyncClient(asynchronous.AsyncMessaging):
         await self.close()
 
     async def close(self) -> None:
-        """Let go of connections, or of the store in this process."""
+        """Let go of connections, or of the store in this process, for good: a later call raises RuntimeError."""
+        self._closed = True
         await self._way.close()
 
     async def send(self, queue: str, body: object, **fields: Unpack[Fields]) -> Accepted:
@@ -168,13 +175,19 @@ class Client(blocking.BlockingMessaging):
         return client
 
     def _go(self, way: Way) -> None:
-        super().__init__(way.ask)
+        super().__init__(self._make)
         self._way = way
-        self.administration = blocking.BlockingAdministration(way.ask)
-        self.inspection = blocking.BlockingInspection(way.ask)
-        self.redriving = blocking.BlockingRedriveTasks(way.ask)
+        self._closed = False
+        self.administration = blocking.BlockingAdministration(self._make)
+        self.inspection = blocking.BlockingInspection(self._make)
+        self.redriving = blocking.BlockingRedriveTasks(self._make)
+
+    def _make(self, call: Call[T], /) -> T:
+        _check_open(self._closed)
+        return self._way.ask(call)
 
     def __enter__(self) -> Self:
+        _check_open(self._closed)
         self._way.open()
         return self
 
@@ -182,7 +195,8 @@ class Client(blocking.BlockingMessaging):
         self.close()
 
     def close(self) -> None:
-        """Let go of connections, or of the store in this process."""
+        """Let go of connections, or of the store in this process, for good: a later call raises RuntimeError."""
+        self._closed = True
         self._way.close()
 
     def send(self, queue: str, body: object, **fields: Unpack[Fields]) -> Accepted:
@@ -271,6 +285,12 @@ def _options(connected: Connected) -> "Options":
     from sqslite.adapters.client.connections import Options
 
     return Options(**connected)
+
+
+def _check_open(closed: bool) -> None:
+    # No SqsliteError, which a program may catch and try again: this is a mistake in the program.
+    if closed:
+        raise RuntimeError("the client is closed")
 
 
 def _granted(result: R | SqsliteError) -> R:

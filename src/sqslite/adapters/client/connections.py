@@ -1,9 +1,11 @@
 """Connections to a server, awaited or blocking: pooled, kept alive, bounded in number and time, on httpcore."""
 
 import asyncio
+import contextlib
 import re
+import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Protocol, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -15,15 +17,20 @@ from sqslite.adapters.client.calls import Call, Session
 from sqslite.adapters.client.requests import Outcome, Reply, Request
 from sqslite.adapters.client.talking import Pause, Retrying
 from sqslite.domain.errors import InvalidValue, OutcomeUnknown, Overloaded, SqsliteError, StoreUnavailable
-from sqslite.domain.limits import SECOND_MS
+from sqslite.domain.limits import SECOND_MS, check_range
 from sqslite.domain.ports import Entropy
 
 # A server closes a connection that is idle for KEEP_ALIVE_TIMEOUT, 75 s: it should not be the first to do so.
 KEEP_ALIVE_S = 30
+TIMEOUT_S_MIN = 0.001
+TIMEOUT_S_MAX = 3_600.0
+RETRIES_MAX = 100
+CONNECTIONS_MAX = 10_000
 URL_ALLOWED = "http://host:port or https://host:port, with a path before /v1 where there is one"
 _HOST = re.compile(r"[^\s/?#@]+")
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -39,6 +46,13 @@ class Options(Struct, frozen=True, kw_only=True):
     retries: int = 3
     connections_max: int = 100
     headers: Mapping[str, str] = {}
+
+    def __post_init__(self) -> None:
+        """Raise InvalidValue where a value is outside its limits."""
+        check_range("timeout_s", self.timeout_s, TIMEOUT_S_MIN, TIMEOUT_S_MAX)
+        check_range("connect_timeout_s", self.connect_timeout_s, TIMEOUT_S_MIN, TIMEOUT_S_MAX)
+        check_range("retries", self.retries, 0, RETRIES_MAX)
+        check_range("connections_max", self.connections_max, 1, CONNECTIONS_MAX)
 
 
 class Address:
@@ -125,9 +139,9 @@ class AsyncConnections:
         self._address = Address(url, options)
         self._session = session(options, entropy)
         self._sleep = sleep
-        self._pool = pool or httpcore.AsyncConnectionPool(
-            max_connections=options.connections_max, keepalive_expiry=KEEP_ALIVE_S
-        )
+        self._options = options
+        self._pool_of_one = _async_pool_of_one if pool is None else lambda: pool
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
         """Nothing to wait for: connections are made when they are needed."""
@@ -150,27 +164,67 @@ class AsyncConnections:
 
     async def close(self) -> None:
         """Let go of every connection."""
-        await self._pool.aclose()
+        if self._loop is asyncio.get_running_loop():
+            for pool in self._pools:
+                await pool.aclose()
 
     async def _send(self, request: Request) -> Outcome:
+        self._settle_in()
         method, url, headers, content, extensions = self._address.sent(request)
         try:
-            response = await self._pool.request(method, url, headers=headers, content=content, extensions=extensions)
+            async with self._connection() as pool:
+                response = await pool.request(method, url, headers=headers, content=content, extensions=extensions)
         except FAILURES as fault:
             return self._address.explained(fault)
         return _reply(response)
+
+    def _settle_in(self) -> None:
+        """Have connections for this event loop. Raises RuntimeError where they are in use in another one."""
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return
+        if self._loop is not None and not self._loop.is_closed():
+            raise RuntimeError("the client belongs to another event loop, which is not over: create one in each")
+        # The connections of a loop that is over are of no use, and cannot be closed any more.
+        self._loop = loop
+        self._places = asyncio.Semaphore(self._options.connections_max)
+        self._pools: list[AsyncPool] = []
+        self._idle: list[AsyncPool] = []
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncPool]:
+        try:
+            async with asyncio.timeout(self._options.timeout_s):
+                await self._places.acquire()
+        except TimeoutError:
+            raise httpcore.PoolTimeout from None
+        pool = _taken(self._idle, self._pools, self._pool_of_one)
+        try:
+            yield pool
+        finally:
+            self._idle.append(pool)
+            self._places.release()
 
 
 class Connections:
     """Talks with a server while the thread waits; may be shared by threads."""
 
     def __init__(
-        self, url: str, options: Options, entropy: Entropy, sleep: Callable[[float], None] = time.sleep
+        self,
+        url: str,
+        options: Options,
+        entropy: Entropy,
+        pool: httpcore.ConnectionPool | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._address = Address(url, options)
         self._session = session(options, entropy)
         self._sleep = sleep
-        self._pool = httpcore.ConnectionPool(max_connections=options.connections_max, keepalive_expiry=KEEP_ALIVE_S)
+        self._timeout_s = options.timeout_s
+        self._pool_of_one = _pool_of_one if pool is None else lambda: pool
+        self._places = threading.Semaphore(options.connections_max)
+        self._pools: list[httpcore.ConnectionPool] = []
+        self._idle: list[httpcore.ConnectionPool] = []
 
     def open(self) -> None:
         """Nothing to wait for: connections are made when they are needed."""
@@ -193,15 +247,48 @@ class Connections:
 
     def close(self) -> None:
         """Let go of every connection."""
-        self._pool.close()
+        for pool in self._pools:
+            pool.close()
 
     def _send(self, request: Request) -> Outcome:
         method, url, headers, content, extensions = self._address.sent(request)
         try:
-            response = self._pool.request(method, url, headers=headers, content=content, extensions=extensions)
+            with self._connection() as pool:
+                response = pool.request(method, url, headers=headers, content=content, extensions=extensions)
         except FAILURES as fault:
             return self._address.explained(fault)
         return _reply(response)
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[httpcore.ConnectionPool]:
+        if not self._places.acquire(timeout=self._timeout_s):
+            raise httpcore.PoolTimeout
+        pool = _taken(self._idle, self._pools, self._pool_of_one)
+        try:
+            yield pool
+        finally:
+            self._idle.append(pool)
+            self._places.release()
+
+
+# Whenever a request begins or ends, a pool of httpcore goes through all of its connections, and through all again for
+# each that is idle: with 100 that takes 25 ms. So each connection has a pool of its own, which makes and renews it.
+def _async_pool_of_one() -> AsyncPool:
+    return httpcore.AsyncConnectionPool(max_connections=1, keepalive_expiry=KEEP_ALIVE_S)
+
+
+def _pool_of_one() -> httpcore.ConnectionPool:
+    return httpcore.ConnectionPool(max_connections=1, keepalive_expiry=KEEP_ALIVE_S)
+
+
+def _taken(idle: list[P], pools: list[P], pool_of_one: Callable[[], P]) -> P:
+    """The pool that was used last, whose connection is most likely still there; a new one where all are in use."""
+    try:
+        # Another thread may take the last one between a look and a pop.
+        return idle.pop()
+    except IndexError:
+        pools.append(pool := pool_of_one())
+        return pool
 
 
 def _split(url: str) -> SplitResult:

@@ -9,7 +9,8 @@ from anyio.from_thread import start_blocking_portal
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 
-from sqslite.entrypoints.client import Client
+from sqslite.adapters.client.connections import Connections, Options
+from sqslite.adapters.entropy import SystemEntropy
 from sqslite.entrypoints.container import Container
 from sqslite.entrypoints.server import application
 from sqslite.entrypoints.testing.testbed import IN_MEMORY, Testbed
@@ -48,8 +49,8 @@ def served_testbed() -> Iterator[ServedTestbed]:
         running = portal.start_task_soon(server.serve)
         try:
             _await_listening(port)
-            with Client(f"http://{HOST}:{port}") as client:
-                bed = ServedTestbed(portal, container, client)
+            with contextlib.closing(Connections(f"http://{HOST}:{port}", Options(), SystemEntropy())) as way:
+                bed = ServedTestbed(portal, container, way)
                 bed.url = f"http://{HOST}:{port}"
                 yield bed
         finally:

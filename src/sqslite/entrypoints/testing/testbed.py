@@ -13,7 +13,7 @@ from sqslite.adapters.faults import FaultRates
 from sqslite.domain.errors import QueueNotFound
 from sqslite.domain.messages import BodyKind, Message, Received
 from sqslite.domain.service import QueueService
-from sqslite.entrypoints.client import Client
+from sqslite.entrypoints.client import Client, Way
 from sqslite.entrypoints.container import Container
 from sqslite.entrypoints.in_process import working
 from sqslite.entrypoints.settings import DatabaseUrl, Settings
@@ -54,16 +54,21 @@ class TestClock:
 class Testbed:
     """A node in memory, a client of it, its clock, and what a test asks of queues.
 
-    `client` is a Client; `clock` moves the node's time. Threads may share it.
+    `client` is a Client, a new one each time; `clock` moves the node's time. Threads may share it.
     """
 
     __test__ = False
 
-    def __init__(self, portal: BlockingPortal, container: Container, client: Client) -> None:
+    def __init__(self, portal: BlockingPortal, container: Container, way: Way) -> None:
         self._portal = portal
         self._container = container
-        self.client = client
+        self._way = way
         self.clock = TestClock(portal, container)
+
+    @property
+    def client(self) -> Client:
+        """A client, another each time: what the code under test closes, the test and those after it do not miss."""
+        return Client.through(self._way)
 
     def let_fail(self, **rates: float) -> None:
         """Let faults befall the calls that come, each with its chance of 0 to 1: see FaultRates.
@@ -130,7 +135,7 @@ def testbed() -> Iterator[Testbed]:
     """A testbed for the time of the block, whose client calls the node without a server between them."""
     container = Container(settings=IN_MEMORY)
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(working(container)) as use_cases:
-        yield Testbed(portal, container, Client.through(_Direct(portal, use_cases)))
+        yield Testbed(portal, container, _Direct(portal, use_cases))
 
 
 class _Direct:
