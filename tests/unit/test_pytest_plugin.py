@@ -199,6 +199,14 @@ def test_code_under_test_may_close_the_client_it_is_given(request, fixture):
     assert delivery.body == 1
 
 
+@pytest.mark.parametrize("turn", [1, 2])
+def test_a_queue_made_over_the_sqs_wire_may_be_made_in_the_next_test(sqslite_server, turn):
+    target = {"X-Amz-Target": "AmazonSQS.CreateQueue", "Content-Type": "application/x-amz-json-1.0"}
+    made = httpx.post(sqslite_server.url, headers=target, json={"QueueName": "orders"})
+    assert made.status_code == 200, made.text
+    sqslite_server.clock.advance("2h")
+
+
 def test_all_rates_are_documented():
     assert set(FaultRates.__struct_fields__) == {
         "seed", "refused", "lost_request", "lost_response", "duplicate_delivery", "delayed_ack", "delay_ms",

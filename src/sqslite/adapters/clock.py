@@ -92,9 +92,9 @@ class SteppedClock:
             self._frozen_at = None
             self._let_look()
 
-    def reset(self) -> None:
-        """Show the system's time again, and run."""
-        self._ahead, self._frozen_at = timedelta(0), None
+    def reset(self, ahead: timedelta = timedelta(0)) -> None:
+        """Show the system's time again, or one that is so much ahead of it, and run."""
+        self._ahead, self._frozen_at = ahead, None
         self._let_look()
 
     def _let_look(self) -> None:

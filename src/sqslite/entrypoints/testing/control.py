@@ -68,6 +68,8 @@ class TestingControl:
     async def reset(self) -> None:
         """Be like new: no queue, no fault, and the system's time."""
         self._chances.set_rates(FaultRates())
+        # Long ago, so that SQS does not refuse the next test a queue whose name was in use a moment ago.
+        self._clock.reset(-limits.ms(limits.DAY_MS))
         while queues := await self._administration.page():
             for queue in queues:
                 try:
