@@ -1,5 +1,6 @@
 """What can be seen of a worker: metrics, spans, and what importing it brings along."""
 
+import asyncio
 import subprocess
 import sys
 
@@ -97,6 +98,20 @@ async def test_the_span_of_a_batch_is_linked_to_its_messages(bench: Bench, spans
     assert bench.seen == [[1, 2]]
     assert handled.parent is None
     assert [link.context.span_id for link in handled.links] == [one.context.span_id, other.context.span_id]
+
+
+async def test_the_span_of_a_handler_that_is_cancelled_says_so(bench: Bench, spans: InMemorySpanExporter):
+    worker = bench.worker(tracing=True)
+
+    @worker.task(queue="orders", timeout=2)
+    async def ship(order: int) -> None:
+        await asyncio.Event().wait()
+
+    await ship.enqueue(1, dlq="dead", max_retries=1)
+    async with bench.serving(worker):
+        await bench.advance_s(3)
+    handled = spans.get_finished_spans()[-1]
+    assert (handled.status.status_code.name, handled.status.description) == ("ERROR", "CancelledError")
 
 
 def test_tracing_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch):

@@ -81,8 +81,15 @@ class OpenTelemetry:
             kind=self._api.SpanKind.CONSUMER,
             attributes=facts,
             links=links if one is None else None,
-        ):
-            yield
+        ) as span:
+            try:
+                yield
+            except Exception:
+                # It is noted by OpenTelemetry itself, which passes over cancellations.
+                raise
+            except BaseException as ended:
+                span.set_status(self._api.Status(self._api.StatusCode.ERROR, type(ended).__name__))
+                raise
 
     def working_on(self, queue: str, messages: Sequence[ReceivedMessage]) -> AbstractContextManager[object]:
         """A span whose parent is the message's context; a batch's is linked to the contexts of its messages."""
