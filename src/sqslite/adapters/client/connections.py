@@ -198,11 +198,10 @@ class AsyncConnections:
                 await self._places.acquire()
         except TimeoutError:
             raise httpcore.PoolTimeout from None
-        pool = _taken(self._idle, self._pools, self._pool_of_one)
         try:
-            yield pool
+            with _taken(self._idle, self._pools, self._pool_of_one) as pool:
+                yield pool
         finally:
-            self._idle.append(pool)
             self._places.release()
 
 
@@ -263,11 +262,10 @@ class Connections:
     def _connection(self) -> Iterator[httpcore.ConnectionPool]:
         if not self._places.acquire(timeout=self._timeout_s):
             raise httpcore.PoolTimeout
-        pool = _taken(self._idle, self._pools, self._pool_of_one)
         try:
-            yield pool
+            with _taken(self._idle, self._pools, self._pool_of_one) as pool:
+                yield pool
         finally:
-            self._idle.append(pool)
             self._places.release()
 
 
@@ -281,14 +279,18 @@ def _pool_of_one() -> httpcore.ConnectionPool:
     return httpcore.ConnectionPool(max_connections=1, keepalive_expiry=KEEP_ALIVE_S)
 
 
-def _taken(idle: list[P], pools: list[P], pool_of_one: Callable[[], P]) -> P:
+@contextlib.contextmanager
+def _taken(idle: list[P], pools: list[P], pool_of_one: Callable[[], P]) -> Iterator[P]:
     """The pool that was used last, whose connection is most likely still there; a new one where all are in use."""
     try:
         # Another thread may take the last one between a look and a pop.
-        return idle.pop()
+        pool = idle.pop()
     except IndexError:
         pools.append(pool := pool_of_one())
-        return pool
+    try:
+        yield pool
+    finally:
+        idle.append(pool)
 
 
 def _split(url: str) -> SplitResult:

@@ -4,7 +4,7 @@ import aiosqlite
 
 from sqslite.adapters.stores.sqlite import groups
 from sqslite.adapters.stores.statements import load_statements
-from sqslite.domain.limits import DELETED_KNOWN_MS, REDRIVE_KEPT_MS, RETENTION_CHANGE_MS, RETENTION_MS_DEFAULT
+from sqslite.domain.limits import DELETED_KNOWN_MS, REDRIVE_KEPT_MS, RETENTION_MS_DEFAULT
 
 _SQL = load_statements(__package__)
 
@@ -29,9 +29,9 @@ async def expire(writer: aiosqlite.Connection, now: int, limit: int) -> int:
     return len(rows)
 
 
-async def retain(writer: aiosqlite.Connection, now: int, limit: int) -> bool:
-    """Go through messages of a queue whose retention was changed."""
-    due = list(await writer.execute_fetchall(_SQL["retain_due"], {"begun_by": now - RETENTION_CHANGE_MS * 1_000}))
+async def retain(writer: aiosqlite.Connection, changed_by: int, limit: int) -> bool:
+    """Go through messages of a queue whose retention was changed by then."""
+    due = list(await writer.execute_fetchall(_SQL["retain_due"], {"changed_by": changed_by}))
     if not due:
         return False
     change = dict(due[0])

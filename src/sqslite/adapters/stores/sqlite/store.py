@@ -137,13 +137,13 @@ class SqliteStore:
 
     async def retain(self, limit: int) -> bool:
         """Keep messages for as long as their queue says now."""
-        now = stored_instant(self._clock.now())
+        changed_by = stored_instant(self._clock.now() - ms(RETENTION_CHANGE_MS))
         # Nearly always there is no change, and a look tells, without the one connection that writes.
-        if not await self._connections.read(_SQL["retain_due"], {"begun_by": now - RETENTION_CHANGE_MS * 1_000}):
+        if not await self._connections.read(_SQL["retain_due"], {"changed_by": changed_by}):
             return False
 
         async def go_on(writer: aiosqlite.Connection) -> bool:
-            return await retain(writer, now, limit)
+            return await retain(writer, changed_by, limit)
 
         return await self._connections.write(go_on)
 
